@@ -1,0 +1,45 @@
+#!/bin/sh
+# Makes a checkout runnable: installs the npm packages and, as root on Debian, the system packages named by the caller;
+# then bundles the program if a source file is newer than the bundle. Sourced by the other scripts; says nothing when
+# there is nothing to do, and writes only to stderr.
+set -eu
+cd "$(dirname "$0")/.."
+root=$(pwd)
+
+prepare_npm() {
+  if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+    echo "ambit: installing npm packages" >&2
+    npm ci --no-fund --no-audit --loglevel=error >&2
+    touch node_modules/.package-lock.json
+  fi
+  PATH="$root/node_modules/.bin:$PATH"
+  export PATH
+}
+
+# prepare_tools COMMAND:PACKAGE ... installs the Debian package of each command that is absent.
+prepare_tools() {
+  missing=""
+  for pair in "$@"; do
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+  done
+  [ -n "$missing" ] || return 0
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "ambit: installing Debian packages:$missing" >&2
+    (apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing) >/tmp/ambit-apt.$$.log 2>&1 || {
+      cat /tmp/ambit-apt.$$.log >&2
+      echo "ambit: could not install:$missing" >&2
+      return 1
+    }
+    rm -f /tmp/ambit-apt.$$.log
+  else
+    echo "ambit: these packages are missing:$missing" >&2
+    echo "ambit: install them with: sudo apt-get install$missing" >&2
+    return 1
+  fi
+}
+
+prepare_bundle() {
+  if [ ! -f dist/ambit.mjs ] || [ -n "$(find src scripts/build.mjs package-lock.json -newer dist/ambit.mjs -print -quit)" ]; then
+    node scripts/build.mjs >&2
+  fi
+}

@@ -1,0 +1,71 @@
+/** The one executable: `ambit <role or tool>`. Each command is loaded only when it is called, so no role pays for another. */
+import { type Command, CommanderError } from "commander";
+import { describeError } from "../shared/base/errors.ts";
+import { type CommandIo, type CommandModule, UsageFailure } from "./command.ts";
+
+interface CommandEntry {
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+const commands: Readonly<Record<string, CommandEntry>> = {};
+
+function helpText(): string {
+  const width = Math.max(...Object.keys(commands).map((name) => name.length));
+  const rows = Object.entries(commands).map(
+    ([name, entry]) => `  ${name.padEnd(width)}  ${entry.summary}`,
+  );
+  return `Usage: ambit <command> [options]\n\nCommands:\n${rows.join("\n")}\n\nRun ambit <command> --help for its options.\n`;
+}
+
+/** The real process: its environment, streams and signals. */
+export function systemIo(): CommandIo {
+  const shutdown = new AbortController();
+  const kill = new AbortController();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (shutdown.signal.aborted && signal === "SIGINT") kill.abort(new Error("second SIGINT"));
+    shutdown.abort(new Error(signal));
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  return {
+    env: process.env,
+    stdout: (text) => process.stdout.write(text),
+    stderr: (text) => process.stderr.write(text),
+    shutdown: shutdown.signal,
+    kill: kill.signal,
+  };
+}
+
+function exitCodeOf(thrown: unknown, io: CommandIo): number {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+  io.stderr(`ambit: ${describeError(thrown)}\n`);
+  return thrown instanceof UsageFailure ? 2 : 1;
+}
+
+/** Runs one command line (without the program name) to its end; resolves to the exit code. */
+export async function main(args: readonly string[], io: CommandIo): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    (name === undefined ? io.stderr : io.stdout)(helpText());
+    return name === undefined ? 2 : 0;
+  }
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (entry === undefined) {
+    io.stderr(`ambit: unknown command ${JSON.stringify(name)}\n${helpText()}`);
+    return 2;
+  }
+  try {
+    const module = await entry.load();
+    const command: Command = module
+      .build(io)
+      .name(`ambit ${name}`)
+      .description(entry.summary)
+      .configureOutput({ writeOut: io.stdout, writeErr: io.stderr })
+      .exitOverride();
+    await command.parseAsync(rest, { from: "user" });
+    return 0;
+  } catch (thrown) {
+    return exitCodeOf(thrown, io);
+  }
+}

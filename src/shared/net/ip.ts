@@ -1,0 +1,48 @@
+/** IP addresses in one canonical text form, so that they can be map keys and be compared with ===. */
+import ipaddr from "ipaddr.js";
+
+declare const canonicalIp: unique symbol;
+
+/** Canonical text of an IPv4 or IPv6 address; v4-mapped IPv6 is folded to IPv4 (wire/ztunnel.md section 3.6). */
+export type IpAddress = string & { readonly [canonicalIp]: true };
+
+export type IpFamily = 4 | 6;
+
+export function familyOf(ip: IpAddress): IpFamily {
+  return ip.includes(":") ? 6 : 4;
+}
+
+/** Parses strict textual notation; undefined when it is not an address. Zones (`%eth0`) are refused. */
+export function parseIp(text: string): IpAddress | undefined {
+  if (text.includes("%")) return undefined;
+  if (ipaddr.IPv4.isValidFourPartDecimal(text))
+    return ipaddr.IPv4.parse(text).toString() as IpAddress;
+  if (!ipaddr.IPv6.isValid(text)) return undefined;
+  const six = ipaddr.IPv6.parse(text);
+  return (six.isIPv4MappedAddress() ? six.toIPv4Address() : six).toString() as IpAddress;
+}
+
+/** Parses an address that the program itself wrote. Throws RangeError otherwise. */
+export function ipOf(text: string): IpAddress {
+  const ip = parseIp(text);
+  if (ip === undefined) throw new RangeError(`not an IP address: ${JSON.stringify(text)}`);
+  return ip;
+}
+
+/** Reads 4 or 16 bytes in network order; undefined for any other length. */
+export function ipFromBytes(bytes: Uint8Array): IpAddress | undefined {
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` as IpAddress;
+  if (bytes.length !== 16) return undefined;
+  const six = new ipaddr.IPv6([...bytes]);
+  return (six.isIPv4MappedAddress() ? six.toIPv4Address() : six).toString() as IpAddress;
+}
+
+/** 4 or 16 bytes in network order. */
+export function ipToBytes(ip: IpAddress): Uint8Array {
+  return Uint8Array.from(ipaddr.parse(ip).toByteArray());
+}
+
+/** Loopback: 127.0.0.0/8 or ::1. */
+export function isLoopback(ip: IpAddress): boolean {
+  return ip.startsWith("127.") || ip === "::1";
+}

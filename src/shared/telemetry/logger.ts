@@ -1,0 +1,160 @@
+/**
+ * Structured log lines in the reference's text form or as JSON (wire/ztunnel.md section 9.1): a scope, a level that can be
+ * changed while running, a message and fields. Never pass keys or tokens.
+ */
+import type { Clock } from "../base/clock.ts";
+
+export const logLevels = ["error", "warn", "info", "debug", "trace"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** Text that the plain form prints without quotes: addresses and other values without spaces. */
+export class Unquoted {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+  toJSON(): string {
+    return this.text;
+  }
+}
+
+/** Undefined fields are left out. */
+export type LogValue = string | number | boolean | Unquoted | undefined;
+export type LogFields = Readonly<Record<string, LogValue>>;
+
+export interface Logger {
+  /** Whether a line of this level would be written; ask before building costly fields. */
+  enabled(level: LogLevel): boolean;
+  log(level: LogLevel, message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  trace(message: string, fields?: LogFields): void;
+  /** The same sink under another scope (`access`, `xds`, `inpod`); levels can be set per scope. */
+  scope(name: string): Logger;
+}
+
+/** Levels per scope: the default, and overrides by the longest matching scope prefix (`xds` covers `xds::client`). */
+export class LogFilter {
+  #fallback: LogLevel | "off" = "info";
+  readonly #scopes = new Map<string, LogLevel | "off">();
+
+  constructor(directives: string) {
+    const problem = this.apply(directives);
+    if (problem !== undefined) throw new RangeError(problem);
+  }
+
+  /** Adds directives like `info` or `access=debug,xds=warn`. Returns what is wrong with them and then changes nothing. */
+  apply(directives: string): string | undefined {
+    const parsed: [string | undefined, LogLevel | "off"][] = [];
+    for (const part of directives
+      .split(",")
+      .map((text) => text.trim())
+      .filter((text) => text !== "")) {
+      const equals = part.indexOf("=");
+      const level = (equals < 0 ? part : part.slice(equals + 1)).toLowerCase();
+      if (level !== "off" && !logLevels.includes(level as LogLevel))
+        return `unknown log level in "${part}"`;
+      parsed.push([equals < 0 ? undefined : part.slice(0, equals), level as LogLevel | "off"]);
+    }
+    for (const [scope, level] of parsed) {
+      if (scope === undefined) this.#fallback = level;
+      else this.#scopes.set(scope, level);
+    }
+    return undefined;
+  }
+
+  /** Back to a single set of directives. */
+  reset(directives: string): string | undefined {
+    this.#scopes.clear();
+    this.#fallback = "info";
+    return this.apply(directives);
+  }
+
+  allows(scope: string, level: LogLevel): boolean {
+    const limit = this.#limitFor(scope);
+    return limit !== "off" && logLevels.indexOf(level) <= logLevels.indexOf(limit);
+  }
+
+  #limitFor(scope: string): LogLevel | "off" {
+    for (let name = scope; name !== ""; name = name.slice(0, Math.max(0, name.lastIndexOf("::")))) {
+      const level = this.#scopes.get(name);
+      if (level !== undefined) return level;
+    }
+    return this.#fallback;
+  }
+
+  toString(): string {
+    return [this.#fallback, ...[...this.#scopes].map(([scope, level]) => `${scope}=${level}`)].join(
+      ",",
+    );
+  }
+}
+
+export interface LoggerOptions {
+  readonly clock: Pick<Clock, "wallMs">;
+  readonly filter: LogFilter;
+  readonly format: "plain" | "json";
+  /** Takes one finished line with its line feed. */
+  readonly write: (line: string) => void;
+}
+
+/** RFC 3339 in UTC with microseconds. */
+export function formatTimestamp(wallMs: number): string {
+  const wholeMs = Math.floor(wallMs);
+  const micros = Math.min(999, Math.floor((wallMs - wholeMs) * 1000));
+  // biome-ignore lint/style/noRestrictedGlobals: formats a given instant, reads no clock
+  const base = new Date(wholeMs).toISOString();
+  return `${base.slice(0, -1)}${String(micros).padStart(3, "0")}Z`;
+}
+
+function plainValue(value: string | number | boolean | Unquoted): string {
+  return typeof value === "string"
+    ? JSON.stringify(value)
+    : value instanceof Unquoted
+      ? value.text
+      : String(value);
+}
+
+function plainLine(
+  time: string,
+  level: LogLevel,
+  scope: string,
+  message: string,
+  fields: LogFields,
+): string {
+  let line = `${time}\t${level}\t${scope}\t${message}`;
+  let separator = "\t";
+  for (const key in fields) {
+    const value = fields[key];
+    if (value === undefined) continue;
+    line += `${separator}${key}=${plainValue(value)}`;
+    separator = " ";
+  }
+  return `${line}\n`;
+}
+
+const noFields: LogFields = {};
+
+export function createLogger(options: LoggerOptions, scope: string): Logger {
+  const log = (level: LogLevel, message: string, fields: LogFields = noFields): void => {
+    if (!options.filter.allows(scope, level)) return;
+    const time = formatTimestamp(options.clock.wallMs());
+    options.write(
+      options.format === "plain"
+        ? plainLine(time, level, scope, message, fields)
+        : `${JSON.stringify({ level, time, scope, message, ...fields })}\n`,
+    );
+  };
+  return {
+    enabled: (level) => options.filter.allows(scope, level),
+    log,
+    error: (message, fields) => log("error", message, fields),
+    warn: (message, fields) => log("warn", message, fields),
+    info: (message, fields) => log("info", message, fields),
+    debug: (message, fields) => log("debug", message, fields),
+    trace: (message, fields) => log("trace", message, fields),
+    scope: (name) => createLogger(options, name),
+  };
+}
