@@ -1,0 +1,96 @@
+/**
+ * The parts of Istio's ProxyConfig that a ztunnel reads: `defaultConfig` of the mesh file, overridden by the variable
+ * PROXY_CONFIG; the two metadata maps are merged (wire/ztunnel.md section 10.1). Other keys belong to other proxies.
+ */
+import { parseDocument } from "yaml";
+
+export interface ProxyConfig {
+  readonly discoveryAddress?: string;
+  readonly proxyAdminPort?: number;
+  readonly statsPort?: number;
+  readonly concurrency?: number;
+  readonly proxyMetadata: ReadonlyMap<string, string>;
+}
+
+export interface ParsedProxyConfig {
+  readonly config: ProxyConfig;
+  readonly problems: readonly string[];
+}
+
+type Mapping = Readonly<Record<string, unknown>>;
+
+function isMapping(value: unknown): value is Mapping {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function readYaml(origin: string, text: string, problems: string[]): Mapping {
+  const document = parseDocument(text);
+  const [error] = document.errors;
+  if (error !== undefined) {
+    problems.push(`${origin}: ${error.message.split("\n")[0]}`);
+    return {};
+  }
+  const value: unknown = document.toJS();
+  if (isMapping(value)) return value;
+  if (value !== null && value !== undefined) problems.push(`${origin}: expected a mapping`);
+  return {};
+}
+
+function decodeProxyConfig(origin: string, raw: unknown, problems: string[]): ProxyConfig {
+  if (raw === undefined || raw === null) return { proxyMetadata: new Map() };
+  if (!isMapping(raw)) {
+    problems.push(`${origin}: expected a mapping`);
+    return { proxyMetadata: new Map() };
+  }
+  const number = (key: string, max: number): number | undefined => {
+    const value = raw[key];
+    if (value === undefined || value === null) return undefined;
+    if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= max)
+      return value;
+    problems.push(`${origin}.${key}: expected a whole number from 0 to ${max}`);
+    return undefined;
+  };
+  const discovery = raw["discoveryAddress"];
+  if (discovery !== undefined && typeof discovery !== "string")
+    problems.push(`${origin}.discoveryAddress: expected a string`);
+  const metadata = raw["proxyMetadata"];
+  if (metadata !== undefined && metadata !== null && !isMapping(metadata))
+    problems.push(`${origin}.proxyMetadata: expected a mapping`);
+  const adminPort = number("proxyAdminPort", 65535);
+  const statsPort = number("statsPort", 65535);
+  const concurrency = number("concurrency", 1024);
+  return {
+    ...(typeof discovery === "string" ? { discoveryAddress: discovery } : {}),
+    ...(adminPort === undefined ? {} : { proxyAdminPort: adminPort }),
+    ...(statsPort === undefined ? {} : { statsPort }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+    proxyMetadata: new Map(
+      Object.entries(isMapping(metadata) ? metadata : {}).map(([key, value]) => [
+        key,
+        String(value),
+      ]),
+    ),
+  };
+}
+
+/** `meshFile` is the text of the mesh file where there is one, `variable` that of PROXY_CONFIG. */
+export function parseProxyConfig(
+  meshFile: string | undefined,
+  variable: string | undefined,
+): ParsedProxyConfig {
+  const problems: string[] = [];
+  const mesh = meshFile === undefined ? {} : readYaml("mesh file", meshFile, problems);
+  const base = decodeProxyConfig("mesh file: defaultConfig", mesh["defaultConfig"], problems);
+  const override =
+    variable === undefined
+      ? { proxyMetadata: new Map<string, string>() }
+      : decodeProxyConfig("PROXY_CONFIG", readYaml("PROXY_CONFIG", variable, problems), problems);
+  return {
+    config: {
+      ...base,
+      ...override,
+      proxyMetadata: new Map([...base.proxyMetadata, ...override.proxyMetadata]),
+    },
+    problems,
+  };
+}
