@@ -49,13 +49,11 @@ export interface MeshView {
   workloadByHostname(namespace: string, hostname: string): Workload | undefined;
   service(key: ServiceKey): Service | undefined;
   /** Exact virtual addresses before prefixes; the best by rank. */
-  serviceByVip(
-    network: string,
-    ip: IpAddress,
-    preference: ServicePreference,
-  ): Service | undefined;
+  serviceByVip(network: string, ip: IpAddress, preference: ServicePreference): Service | undefined;
   /** The best visible service of this hostname in any namespace. */
   serviceByHostname(hostname: string, preference: ServicePreference): Service | undefined;
+  /** Every service of this hostname (lower case, a wildcard as it stands), the first stored first; for DNS, which ranks itself. */
+  servicesByHostname(hostname: string): readonly Service[];
   /** All endpoints, the unhealthy ones included. */
   allEndpoints(key: ServiceKey): Iterable<ServiceEndpoint>;
   /** Whether this workload stands behind the service. */
