@@ -1,0 +1,131 @@
+/** The table of kinds: which objects are understood, under which API group and versions, and whether they have a namespace. */
+
+import {
+  endpointSliceBody,
+  type metadata,
+  namespaceBody,
+  nodeBody,
+  podBody,
+  serviceAccountBody,
+  serviceBody,
+} from "./kinds/core.ts";
+import { gatewayBody, gatewayClassBody } from "./kinds/gateway.ts";
+import {
+  authorizationPolicyBody,
+  opaqueBody,
+  peerAuthenticationBody,
+  serviceEntryBody,
+  workloadEntryBody,
+} from "./kinds/istio.ts";
+import type { Infer } from "./schema.ts";
+
+const networking = {
+  group: "networking.istio.io",
+  versions: ["v1", "v1beta1", "v1alpha3"],
+  namespaced: true,
+} as const;
+const security = {
+  group: "security.istio.io",
+  versions: ["v1", "v1beta1"],
+  namespaced: true,
+} as const;
+const gatewayApi = {
+  group: "gateway.networking.k8s.io",
+  versions: ["v1", "v1beta1", "v1alpha2"],
+  namespaced: true,
+} as const;
+const core = { group: "", versions: ["v1"], namespaced: true } as const;
+const telemetry = {
+  group: "telemetry.istio.io",
+  versions: ["v1", "v1alpha1"],
+  namespaced: true,
+} as const;
+
+/** Keys are unique names; `name` is given where the object's own kind differs from the key. */
+export const kinds = {
+  Namespace: { ...core, namespaced: false, body: namespaceBody },
+  Node: { ...core, namespaced: false, body: nodeBody },
+  Pod: { ...core, body: podBody },
+  Service: { ...core, body: serviceBody },
+  ServiceAccount: { ...core, body: serviceAccountBody },
+  EndpointSlice: {
+    group: "discovery.k8s.io",
+    versions: ["v1", "v1beta1"],
+    namespaced: true,
+    body: endpointSliceBody,
+  },
+  PeerAuthentication: { ...security, body: peerAuthenticationBody },
+  AuthorizationPolicy: { ...security, body: authorizationPolicyBody },
+  RequestAuthentication: { ...security, body: opaqueBody },
+  ServiceEntry: { ...networking, body: serviceEntryBody },
+  WorkloadEntry: { ...networking, body: workloadEntryBody },
+  DestinationRule: { ...networking, body: opaqueBody },
+  VirtualService: { ...networking, body: opaqueBody },
+  IstioGateway: { ...networking, name: "Gateway", body: opaqueBody },
+  Gateway: { ...gatewayApi, body: gatewayBody },
+  GatewayClass: { ...gatewayApi, namespaced: false, body: gatewayClassBody },
+  HTTPRoute: { ...gatewayApi, body: opaqueBody },
+  GRPCRoute: { ...gatewayApi, body: opaqueBody },
+  TLSRoute: { ...gatewayApi, body: opaqueBody },
+  TCPRoute: { ...gatewayApi, body: opaqueBody },
+  ReferenceGrant: { ...gatewayApi, body: opaqueBody },
+  Telemetry: { ...telemetry, body: opaqueBody },
+} as const;
+
+export type Kind = keyof typeof kinds;
+export type ObjectMeta = Infer<typeof metadata>;
+
+/** Where an object was read, for messages. */
+export interface Origin {
+  readonly file: string;
+  readonly line: number;
+}
+
+export type ObjectOf<K extends Kind> = {
+  readonly kind: K;
+  readonly apiVersion: string;
+  /** `namespace` is "" for kinds of the whole cluster and never absent otherwise. */
+  readonly metadata: ObjectMeta & { readonly namespace: string };
+  readonly origin: Origin;
+} & Infer<(typeof kinds)[K]["body"]>;
+
+export type MeshObject = { [K in Kind]: ObjectOf<K> }[Kind];
+
+/** `Kind/namespace/name`, unique in the mesh. */
+export type ObjectKey = `${Kind}/${string}/${string}`;
+
+export function objectKey(
+  object: Pick<MeshObject, "kind"> & {
+    readonly metadata: { readonly namespace: string; readonly name: string };
+  },
+): ObjectKey {
+  return `${object.kind}/${object.metadata.namespace}/${object.metadata.name}`;
+}
+
+/** The uid that a pod has everywhere: the API server's, or one made of its name when it comes from a file. */
+export function podUid(pod: ObjectOf<"Pod">): string {
+  return pod.metadata.uid ?? `${pod.metadata.namespace}/${pod.metadata.name}`;
+}
+
+/** The API server copies one into the other and falls back to `default`. */
+export function podServiceAccount(pod: ObjectOf<"Pod">): string {
+  return pod.spec.serviceAccountName ?? pod.spec.serviceAccount ?? "default";
+}
+
+const byGroupAndName: ReadonlyMap<string, Kind> = new Map(
+  Object.entries(kinds).map(([key, entry]) => [
+    `${entry.group}/${"name" in entry ? entry.name : key}`,
+    key as Kind,
+  ]),
+);
+
+/** Undefined for a kind, group or version that is not in the table. */
+export function findKind(apiVersion: string, name: string): Kind | undefined {
+  const slash = apiVersion.indexOf("/");
+  const group = slash < 0 ? "" : apiVersion.slice(0, slash);
+  const version = apiVersion.slice(slash + 1);
+  const kind = byGroupAndName.get(`${group}/${name}`);
+  if (kind === undefined) return undefined;
+  const versions: readonly string[] = kinds[kind].versions;
+  return versions.includes(version) ? kind : undefined;
+}

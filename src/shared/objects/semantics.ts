@@ -1,0 +1,149 @@
+/**
+ * Rules that a type alone does not state. An object that breaks one is refused as a whole: a policy of which a part
+ * cannot be evaluated must not be enforced without that part.
+ */
+import { parseCidr } from "../net/cidr.ts";
+import type { MeshObject, ObjectOf } from "./kinds.ts";
+import type { Path, Problem } from "./schema.ts";
+
+const DNS_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+
+export function checkObject(object: MeshObject): readonly Problem[] {
+  const problems: Problem[] = [];
+  if (!DNS_NAME.test(object.metadata.name) && !object.metadata.name.includes(":"))
+    problems.push({ path: ["metadata", "name"], reason: "not a valid name" });
+  switch (object.kind) {
+    case "AuthorizationPolicy":
+      checkAuthorizationPolicy(object, problems);
+      break;
+    case "PeerAuthentication":
+      checkPeerAuthentication(object, problems);
+      break;
+    default:
+      break;
+  }
+  return problems;
+}
+
+function checkPeerAuthentication(
+  policy: ObjectOf<"PeerAuthentication">,
+  problems: Problem[],
+): void {
+  const ports = Object.keys(policy.spec.portLevelMtls);
+  for (const port of ports) {
+    if (!isPort(port))
+      problems.push({
+        path: ["spec", "portLevelMtls", port],
+        reason: "the key must be a port from 1 to 65535",
+      });
+  }
+  if (ports.length > 0 && Object.keys(policy.spec.selector?.matchLabels ?? {}).length === 0)
+    problems.push({
+      path: ["spec", "portLevelMtls"],
+      reason: "needs a selector: port modes apply to chosen workloads only",
+    });
+}
+
+function checkAuthorizationPolicy(
+  policy: ObjectOf<"AuthorizationPolicy">,
+  problems: Problem[],
+): void {
+  const { selector, targetRef, targetRefs, rules } = policy.spec;
+  if (selector !== undefined && (targetRef !== undefined || targetRefs.length > 0))
+    problems.push({
+      path: ["spec", "selector"],
+      reason: "cannot stand beside targetRef or targetRefs",
+    });
+  rules.forEach((rule, index) => {
+    const at: Path = ["spec", "rules", index];
+    rule.from.forEach(({ source }, i) => {
+      for (const field of [
+        "ipBlocks",
+        "notIpBlocks",
+        "remoteIpBlocks",
+        "notRemoteIpBlocks",
+      ] as const)
+        checkEach(
+          source?.[field],
+          [...at, "from", i, "source", field],
+          isCidr,
+          "not an IP address or CIDR",
+          problems,
+        );
+    });
+    rule.to.forEach(({ operation }, i) => {
+      for (const field of ["ports", "notPorts"] as const)
+        checkEach(
+          operation?.[field],
+          [...at, "to", i, "operation", field],
+          isPort,
+          "not a port from 1 to 65535",
+          problems,
+        );
+    });
+    rule.when.forEach((condition, i) => checkCondition(condition, [...at, "when", i], problems));
+  });
+}
+
+type Condition = ObjectOf<"AuthorizationPolicy">["spec"]["rules"][number]["when"][number];
+
+function checkCondition(condition: Condition, path: Path, problems: Problem[]): void {
+  if (!isKnownKey(condition.key))
+    problems.push({
+      path: [...path, "key"],
+      reason: `unknown attribute ${JSON.stringify(condition.key)}`,
+    });
+  if (condition.values.length === 0 && condition.notValues.length === 0)
+    problems.push({ path, reason: "needs values or notValues" });
+  for (const field of ["values", "notValues"] as const) {
+    if (condition.key.endsWith(".ip"))
+      checkEach(condition[field], [...path, field], isCidr, "not an IP address or CIDR", problems);
+    if (condition.key === "destination.port")
+      checkEach(condition[field], [...path, field], isPort, "not a port from 1 to 65535", problems);
+  }
+}
+
+const ATTRIBUTES: ReadonlySet<string> = new Set([
+  "source.ip",
+  "remote.ip",
+  "source.namespace",
+  "source.principal",
+  "source.serviceAccount",
+  "source.trustDomain",
+  "request.auth.principal",
+  "request.auth.audiences",
+  "request.auth.presenter",
+  "destination.ip",
+  "destination.port",
+  "connection.sni",
+]);
+
+function isKnownKey(key: string): boolean {
+  return (
+    ATTRIBUTES.has(key) ||
+    /^request\.headers\[[^\]]+\]$/.test(key) ||
+    /^request\.auth\.claims(\[[^\]]+\])+$/.test(key) ||
+    key.startsWith("experimental.")
+  );
+}
+
+function checkEach(
+  values: readonly string[] | undefined,
+  path: Path,
+  holds: (value: string) => boolean,
+  reason: string,
+  problems: Problem[],
+): void {
+  values?.forEach((value, index) => {
+    if (!holds(value))
+      problems.push({ path: [...path, index], reason: `${JSON.stringify(value)} is ${reason}` });
+  });
+}
+
+function isCidr(text: string): boolean {
+  return parseCidr(text) !== undefined;
+}
+
+function isPort(text: string): boolean {
+  return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535;
+}
