@@ -4,7 +4,7 @@
  */
 import { type Document, LineCounter, type Node, parseDocument } from "yaml";
 import { metadata } from "./kinds/core.ts";
-import { findKind, kinds, type MeshObject } from "./kinds.ts";
+import { findKind, kinds, type MeshObject, type Origin } from "./kinds.ts";
 import { isRecord, type Path, type Problem, pathText } from "./schema.ts";
 import { checkObject } from "./semantics.ts";
 
@@ -61,7 +61,31 @@ function countLineFeeds(text: string): number {
   return count;
 }
 
-export function parseObjects(text: string, file: string, firstLine: number): ParsedDocument {
+/** Where a document stands in its file. It moves when something above it grows; its objects move with it. */
+export interface DocumentPlace {
+  readonly file: string;
+  firstLine: number;
+}
+
+class OriginInDocument implements Origin {
+  readonly #document: DocumentPlace;
+  readonly #line: number;
+
+  constructor(document: DocumentPlace, line: number) {
+    this.#document = document;
+    this.#line = line;
+  }
+
+  get file(): string {
+    return this.#document.file;
+  }
+
+  get line(): number {
+    return this.#document.firstLine + this.#line - 1;
+  }
+}
+
+export function parseObjects(text: string, at: DocumentPlace): ParsedDocument {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, merge: true, prettyErrors: false });
   const [error] = document.errors;
@@ -81,16 +105,8 @@ export function parseObjects(text: string, file: string, firstLine: number): Par
   const locate = (path: Path): number => lineOf(document, lines, path);
   return {
     kind: "parsed",
-    objects: expandLists(root, []).map(({ value, path }) =>
-      decodeObject(value, path, { file, firstLine, locate }),
-    ),
+    objects: expandLists(root, []).map(({ value, path }) => decodeObject(value, path, at, locate)),
   };
-}
-
-interface Place {
-  readonly file: string;
-  readonly firstLine: number;
-  readonly locate: (path: Path) => number;
 }
 
 /** `kind: List` and `kind: <Something>List` hold objects in `items`. */
@@ -110,8 +126,13 @@ function expandLists(
   return [{ value, path }];
 }
 
-function decodeObject(value: unknown, path: Path, place: Place): ParsedObject {
-  const line = place.locate(path);
+function decodeObject(
+  value: unknown,
+  path: Path,
+  at: DocumentPlace,
+  locate: (path: Path) => number,
+): ParsedObject {
+  const line = locate(path);
   const refuse = (
     problems: readonly Problem[],
     name?: { object: string; key?: string },
@@ -120,7 +141,7 @@ function decodeObject(value: unknown, path: Path, place: Place): ParsedObject {
     line,
     ...name,
     problems: problems.map((problem) => ({
-      line: place.locate([...path, ...problem.path]),
+      line: locate([...path, ...problem.path]),
       path: pathText(problem.path),
       reason: problem.reason,
     })),
@@ -148,7 +169,7 @@ function decodeObject(value: unknown, path: Path, place: Place): ParsedObject {
     kind,
     apiVersion,
     metadata: { ...decodedMeta, namespace },
-    origin: { file: place.file, line: place.firstLine + line - 1 },
+    origin: new OriginInDocument(at, line),
     ...decodedBody,
     // The body was decoded by the schema of exactly this kind; the compiler cannot follow the table.
   } as MeshObject;

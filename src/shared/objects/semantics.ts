@@ -81,7 +81,9 @@ function checkAuthorizationPolicy(
           problems,
         );
     });
-    rule.when.forEach((condition, i) => checkCondition(condition, [...at, "when", i], problems));
+    rule.when.forEach((condition, i) => {
+      checkCondition(condition, [...at, "when", i], problems);
+    });
   });
 }
 
