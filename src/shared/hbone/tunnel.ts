@@ -51,10 +51,11 @@ export interface IncomingTunnel {
   readonly method: string;
   readonly authority: string;
   readonly headers: readonly HeaderField[];
+  /** Answers 200. When the client has gone meanwhile, the stream is one that is already reset. */
   accept(headers: readonly HeaderField[]): TunnelStream;
   /** Answers with this status and END_STREAM. */
   refuse(status: number, headers?: readonly HeaderField[]): void;
-  /** Aborts when the client resets the stream or the session ends before the answer. */
+  /** Aborts when the client resets the stream or the session ends before the answer. Made on first use. */
   readonly gone: AbortSignal;
 }
 
@@ -76,9 +77,24 @@ export interface HboneSettings {
   readonly maxFrameBytes: number;
   /** Tunnels that one session may carry at once. */
   readonly maxStreams: number;
+  /** Largest decoded header list, in bytes as RFC 9113 section 6.5.2 counts them. */
+  readonly maxHeaderListBytes: number;
   /** Interval and deadline of liveness PINGs. */
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
+}
+
+/** The reference's values (wire/ztunnel.md section 4.6); maxStreams is the pool's limit on the client, what we announce on the server. */
+export function defaultHboneSettings(role: "client" | "server"): HboneSettings {
+  return {
+    streamWindowBytes: 4 * 1024 * 1024,
+    connectionWindowBytes: 16 * 1024 * 1024,
+    maxFrameBytes: 1024 * 1024,
+    maxStreams: role === "client" ? 100 : 200,
+    maxHeaderListBytes: role === "client" ? 16 * 1024 : 64 * 1024,
+    pingIntervalMs: 10_000,
+    pingTimeoutMs: 20_000,
+  };
 }
 
 /** How a flow ended. A clean end has no error. */
