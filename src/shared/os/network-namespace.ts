@@ -1,4 +1,21 @@
-/** A network namespace held open by a file descriptor, so that it stays reachable and comparable while we use it. */
+/**
+ * A network namespace held open by a file descriptor, so that it stays reachable and comparable while we use it.
+ *
+ * A thread enters a namespace for single system calls only (`socket()` decides where a socket lives; everything done to it
+ * afterwards follows the socket, not the thread). Node's own code never runs inside, with one exception: starting a child
+ * process, which inherits the namespace of the thread that forks it.
+ */
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { abort } from "node:process";
+import { MeshError } from "../base/errors.ts";
+import { CLONE_NEWNET, NS_GET_NSTYPE } from "./constants.ts";
+import { SystemCallError, systemFailure } from "./errno.ts";
+import { checked, duplicate, lastErrno, libc } from "./libc.ts";
+
+/** Of the calling thread: /proc/self names the main thread's, also in a worker. */
+const OWN_NAMESPACE_PATH = "/proc/thread-self/ns/net";
+
+let ownNamespace: NetworkNamespace | undefined;
 
 export class NetworkNamespace {
   /** What messages call it: its path, or the pod it belongs to. */
@@ -6,6 +23,7 @@ export class NetworkNamespace {
   readonly fd: number;
   readonly inode: bigint;
   readonly device: bigint;
+  #open = true;
 
   private constructor(label: string, fd: number, inode: bigint, device: bigint) {
     this.label = label;
@@ -15,26 +33,82 @@ export class NetworkNamespace {
   }
 
   /** Throws MeshError `system-failed` when there is nothing at `path`, or not a network namespace. */
-  static open(_path: string): NetworkNamespace {
-    throw new Error("not written yet");
+  static open(path: string): NetworkNamespace {
+    let fd: number;
+    try {
+      // Non-blocking, so that a path that turns out to be a named pipe cannot hold us.
+      fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    } catch (thrown) {
+      throw systemFailure("system-failed", `Cannot open network namespace ${path}`, thrown);
+    }
+    return NetworkNamespace.adopt(fd, path);
   }
 
-  /** Takes ownership of a descriptor, as received over a socket. */
-  static adopt(_fd: number, _label: string): NetworkNamespace {
-    throw new Error("not written yet");
+  /** Takes ownership of a descriptor, as received over a socket; closes it when it is no network namespace. */
+  static adopt(fd: number, label: string): NetworkNamespace {
+    try {
+      if (libc().ioctl(fd, NS_GET_NSTYPE) !== CLONE_NEWNET)
+        throw new Error("not a network namespace");
+      const { ino, dev } = fstatSync(fd, { bigint: true });
+      return new NetworkNamespace(label, fd, ino, dev);
+    } catch (thrown) {
+      closeSync(fd);
+      throw systemFailure("system-failed", `Cannot use network namespace ${label}`, thrown);
+    }
   }
 
-  /** The namespace of the calling thread. */
+  /** The namespace of the calling thread. Never closed. */
   static own(): NetworkNamespace {
-    throw new Error("not written yet");
+    ownNamespace ??= NetworkNamespace.open(OWN_NAMESPACE_PATH);
+    return ownNamespace;
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
   }
 
   sameAs(other: NetworkNamespace): boolean {
     return this.inode === other.inode && this.device === other.device;
   }
 
+  /** A second handle on the same namespace, closed on its own. */
+  duplicate(): NetworkNamespace {
+    return new NetworkNamespace(this.label, duplicate(this.fd), this.inode, this.device);
+  }
+
+  /**
+   * Runs `work` with the calling thread inside this namespace and goes back, whatever happens. `work` must be a few system
+   * calls: synchronous, and nothing that makes Node open or resolve anything. Throws SystemCallError when it cannot enter.
+   */
+  enter<T>(work: () => T): T {
+    if (!this.#open) throw new MeshError("system-failed", `namespace ${this.label} is closed`);
+    const own = NetworkNamespace.own();
+    if (this.sameAs(own)) return work();
+    const { setns } = libc();
+    checked("setns", setns(this.fd, CLONE_NEWNET));
+    try {
+      return work();
+    } finally {
+      // A thread that cannot get home would put every later socket of the process into a pod.
+      if (setns(own.fd, CLONE_NEWNET) !== 0) abort();
+    }
+  }
+
   /** Idempotent. */
   close(): void {
-    throw new Error("not written yet");
+    if (!this.#open || this === ownNamespace) return;
+    this.#open = false;
+    closeSync(this.fd);
   }
+}
+
+/** Start-up check of wire/ztunnel.md section 3.5: this process must be able to enter namespaces at all. */
+export function verifyNamespaceEntry(): void {
+  const { setns } = libc();
+  if (setns(NetworkNamespace.own().fd, CLONE_NEWNET) === 0) return;
+  throw new MeshError(
+    "system-failed",
+    "Cannot enter network namespaces: CAP_SYS_ADMIN and CAP_NET_ADMIN are required",
+    { cause: new SystemCallError("setns", lastErrno()) },
+  );
 }

@@ -4,6 +4,7 @@
  */
 import type { Socket as DatagramSocket } from "node:dgram";
 import type { Socket } from "node:net";
+import type { MeshError } from "../base/errors.ts";
 import type { SocketAddress } from "../net/authority.ts";
 import type { IpAddress } from "../net/ip.ts";
 
@@ -32,6 +33,8 @@ export interface ListenTcpOptions {
   /** Default 128. */
   readonly backlog?: number;
   readonly keepAlive?: KeepAlive;
+  /** One connection could not be accepted, for instance for want of descriptors; the listener goes on. */
+  readonly onAcceptError?: (error: MeshError) => void;
 }
 
 export interface TcpListener {
