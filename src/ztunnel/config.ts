@@ -3,6 +3,7 @@
  * functions. A wrong setting stops the start, with all problems in one message.
  */
 import { type Decoded, decodeEnv, type Environment, withPrefix } from "../shared/base/env.ts";
+import type { GrpcEndpointOptions } from "../shared/grpc/types.ts";
 import type { HboneSettings } from "../shared/hbone/tunnel.ts";
 import type { IpAddress } from "../shared/net/ip.ts";
 import { type ProxyConfig, parseProxyConfig } from "./mesh-config.ts";
@@ -17,27 +18,11 @@ export interface ConfigSources {
   readonly cpus: number;
 }
 
-/** Whom we trust as the control plane. */
-export type RootSource =
-  | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "system" }
-  | { readonly kind: "pem"; readonly pem: string };
-
 /** Where the bearer token comes from; a file is read again for every request. */
 export type TokenSource =
   | { readonly kind: "none" }
   | { readonly kind: "file"; readonly path: string }
   | { readonly kind: "literal"; readonly token: string };
-
-/** One of the two services of the control plane. */
-export interface ControlPlaneEndpoint {
-  /** `https://host:port`; undefined switches the service off. */
-  readonly address: string | undefined;
-  readonly root: RootSource;
-  /** A second name that the server certificate may carry. */
-  readonly altHostname: string | undefined;
-  readonly headers: ReadonlyMap<string, string>;
-}
 
 export interface KeepaliveSettings {
   readonly idleMs: number;
@@ -60,8 +45,10 @@ export interface ZtunnelConfig {
   readonly localIp: IpAddress | undefined;
   readonly clusterId: string;
   readonly clusterDomain: string;
-  readonly xds: ControlPlaneEndpoint;
-  readonly ca: ControlPlaneEndpoint;
+  /** Undefined: xDS is off. */
+  readonly xds: GrpcEndpointOptions | undefined;
+  /** Undefined: no certificates can be had. */
+  readonly ca: GrpcEndpointOptions | undefined;
   readonly auth: TokenSource;
   readonly xdsOnDemand: boolean;
   readonly localXds: LocalXdsSource | undefined;
@@ -135,11 +122,6 @@ export function terminationDeadlineMs(
   if (explicitMs !== undefined) return explicitMs;
   if (graceSeconds === undefined) return 5000;
   return 1000 * Math.max(1, graceSeconds > 10 ? graceSeconds - 5 : graceSeconds - 1);
-}
-
-function rootSource(text: string): RootSource {
-  if (text === "SYSTEM") return { kind: "system" };
-  return text.includes("-----BEGIN") ? { kind: "pem", pem: text } : { kind: "file", path: text };
 }
 
 function tokenSource(text: string | undefined, sources: ConfigSources): TokenSource {
@@ -246,6 +228,24 @@ function assemble(
     (values.kubernetesHost === undefined
       ? "https://localhost:15012"
       : "https://istiod.istio-system.svc:15012");
+  const auth = tokenSource(values.authToken, sources);
+  const endpoint = (
+    service: "XDS" | "CA",
+    address: string | undefined,
+    rootCa: string,
+    altHostname: string | undefined,
+  ): GrpcEndpointOptions | undefined => {
+    const url = controlPlaneUrl(`${service}_ADDRESS`, address, fallback, problems);
+    if (url === undefined) return undefined;
+    return {
+      address: url,
+      rootCa,
+      altHostname,
+      authToken: auth.kind === "none" ? undefined : auth.kind === "file" ? auth.path : auth.token,
+      clusterId: values.clusterId,
+      headers: lowerKeys(withPrefix(sources.env, `${service}_HEADER_`)),
+    };
+  };
   return {
     proxy: values.enableProxy,
     dnsProxy,
@@ -257,19 +257,9 @@ function assemble(
     localIp: values.instanceIp,
     clusterId: values.clusterId,
     clusterDomain: values.clusterDomain,
-    xds: {
-      address: controlPlaneUrl("XDS_ADDRESS", values.xdsAddress, fallback, problems),
-      root: rootSource(values.xdsRootCa),
-      altHostname: values.altXdsHostname,
-      headers: lowerKeys(withPrefix(sources.env, "XDS_HEADER_")),
-    },
-    ca: {
-      address: controlPlaneUrl("CA_ADDRESS", values.caAddress, fallback, problems),
-      root: rootSource(values.caRootCa),
-      altHostname: values.altCaHostname,
-      headers: lowerKeys(withPrefix(sources.env, "CA_HEADER_")),
-    },
-    auth: tokenSource(values.authToken, sources),
+    xds: endpoint("XDS", values.xdsAddress, values.xdsRootCa, values.altXdsHostname),
+    ca: endpoint("CA", values.caAddress, values.caRootCa, values.altCaHostname),
+    auth,
     xdsOnDemand: values.xdsOnDemand,
     localXds: localXds(values),
     preferredServiceNamespace: values.preferredServiceNamespace,

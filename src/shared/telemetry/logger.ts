@@ -109,9 +109,38 @@ export function formatTimestamp(wallMs: number): string {
   return `${base.slice(0, -1)}${String(micros).padStart(3, "0")}Z`;
 }
 
+/** What needs no escape between quotes. */
+const PLAIN_TEXT = /^[^"\\\p{C}\p{Zl}\p{Zp}]*$/u;
+
+/** Quotes text the way the reference does: Rust's debug form, which names other characters by `\u{hex}`. */
+export function quote(text: string): string {
+  if (PLAIN_TEXT.test(text)) return `"${text}"`;
+  let quoted = "";
+  for (const char of text) quoted += PLAIN_TEXT.test(char) ? char : escapeChar(char);
+  return `"${quoted}"`;
+}
+
+function escapeChar(char: string): string {
+  switch (char) {
+    case '"':
+    case "\\":
+      return `\\${char}`;
+    case "\n":
+      return "\\n";
+    case "\r":
+      return "\\r";
+    case "\t":
+      return "\\t";
+    case "\0":
+      return "\\0";
+    default:
+      return `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`;
+  }
+}
+
 function plainValue(value: string | number | boolean | Unquoted): string {
   return typeof value === "string"
-    ? JSON.stringify(value)
+    ? quote(value)
     : value instanceof Unquoted
       ? value.text
       : String(value);

@@ -1,0 +1,54 @@
+/**
+ * Where log lines go: collected for a moment, then written in one asynchronous system call. Nothing is dropped; when the
+ * reader of the log stands still and too much has piled up, writing blocks (wire/ztunnel.md section 9.1).
+ */
+import { SonicBoom } from "sonic-boom";
+import type { Clock, Timer } from "../base/clock.ts";
+
+/** About 10,000 lines of an access log. */
+const blockAboveBytes = 4 * 1024 * 1024;
+/** Short enough for a person who watches, long enough to join the lines of a busy moment. */
+const joinMs = 20;
+
+export interface LineWriter {
+  write(line: string): void;
+  /** Everything written so far is out when this returns. */
+  flush(): void;
+}
+
+export function createLineWriter(fd: number, clock: Clock): LineWriter {
+  const sink = new SonicBoom({ fd, sync: false, minLength: 0 });
+  // A closed log is no reason to stop proxying; SonicBoom reports it once per write.
+  sink.on("error", () => undefined);
+  let waiting = "";
+  let inFlightBytes = 0;
+  let timer: Timer | undefined;
+  sink.on("write", (bytes: number) => {
+    inFlightBytes = Math.max(0, inFlightBytes - bytes);
+  });
+  const hand = (): void => {
+    timer?.cancel();
+    timer = undefined;
+    if (waiting === "") return;
+    inFlightBytes += waiting.length;
+    sink.write(waiting);
+    waiting = "";
+  };
+  const flush = (): void => {
+    hand();
+    try {
+      sink.flushSync();
+    } catch {
+      // Not ready or closed: there is nobody left to tell.
+    }
+    inFlightBytes = 0;
+  };
+  return {
+    write: (line) => {
+      waiting += line;
+      if (waiting.length + inFlightBytes > blockAboveBytes) flush();
+      else timer ??= clock.after(joinMs, hand);
+    },
+    flush,
+  };
+}

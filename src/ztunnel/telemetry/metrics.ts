@@ -1,0 +1,206 @@
+/**
+ * Every metric family of the ztunnel under the reference's name (wire/ztunnel.md section 9.2). Help texts say `unstable`
+ * exactly where the reference's do.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import type { ResponseFlag } from "../../shared/base/errors.ts";
+import type { Metrics, Series, SeriesFamily } from "../../shared/telemetry/metrics.ts";
+import type { TerminationReason, XdsEvents } from "../../shared/xds/types.ts";
+import {
+  type Reporter,
+  responseFlagsIndex,
+  type TrafficContext,
+  trafficLabelNames,
+  trafficLabels,
+} from "./traffic.ts";
+
+/** The counters of one set of traffic labels. */
+export interface TrafficSeries {
+  readonly opened: Series;
+  /** Bytes from client to server. */
+  readonly received: Series;
+  /** Bytes from server to client. */
+  readonly sent: Series;
+  closed(flag: ResponseFlag): Series;
+  failed(flag: ResponseFlag): Series;
+}
+
+/** The labels of metrics that tell only about the pod that asked. */
+export const sourceLabelNames = trafficLabelNames.filter((name) => name.startsWith("source_"));
+
+export interface ZtunnelMetrics {
+  traffic(context: TrafficContext): TrafficSeries;
+  socketsOpen(reporter: Reporter): Series;
+  /** istio_on_demand_dns_total: a hostname workload was resolved. */
+  onDemandDns(context: TrafficContext, hostname: string): void;
+  crlRejections(reporter: Reporter): Series;
+  crlUntracked(reporter: Reporter): Series;
+  readonly xds: Pick<XdsEvents, "terminated" | "message">;
+  readonly pods: PodMetrics;
+}
+
+export interface PodMetrics {
+  readonly active: Series;
+  readonly pending: Series;
+  readonly started: Series;
+  readonly stopped: Series;
+}
+
+function trafficFamilies(metrics: Metrics): (context: TrafficContext) => TrafficSeries {
+  const family = (name: string, help: string): SeriesFamily =>
+    metrics.counter({ name, help, labelNames: trafficLabelNames });
+  const opened = family(
+    "istio_tcp_connections_opened",
+    "The total number of TCP connections opened",
+  );
+  const closed = family(
+    "istio_tcp_connections_closed",
+    "The total number of TCP connections closed",
+  );
+  const failed = family(
+    "istio_tcp_connections_failed",
+    "The total number of TCP connections that failed (unstable)",
+  );
+  const received = family(
+    "istio_tcp_received_bytes",
+    "The size of total bytes received during request in case of a TCP connection",
+  );
+  const sent = family(
+    "istio_tcp_sent_bytes",
+    "The size of total bytes sent during response in case of a TCP connection",
+  );
+  const known = new Map<string, TrafficSeries>();
+  return (context) => {
+    const labels = trafficLabels(context);
+    const key = labels.join("\u0000");
+    let series = known.get(key);
+    if (series === undefined) {
+      const flagged = (of: SeriesFamily, flag: ResponseFlag): Series =>
+        of.series(...labels.with(responseFlagsIndex, flag));
+      series = {
+        opened: opened.series(...labels),
+        received: received.series(...labels),
+        sent: sent.series(...labels),
+        closed: (flag) => flagged(closed, flag),
+        failed: (flag) => flagged(failed, flag),
+      };
+      known.set(key, series);
+    }
+    return series;
+  };
+}
+
+/** Descriptors of this process; the kernel keeps the numbers, we only read them when somebody asks. */
+function processFamilies(metrics: Metrics): void {
+  const open = metrics.gauge({
+    name: "process_open_fds",
+    help: "Number of open file descriptors",
+    collect: () => {
+      open.series().value = readdirSync("/proc/self/fd").length;
+    },
+  });
+  const max = metrics.gauge({
+    name: "process_max_fds",
+    help: "Maximum number of open file descriptors",
+    collect: () => {
+      const limits = readFileSync("/proc/self/limits", "utf8");
+      max.series().value = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0);
+    },
+  });
+}
+
+function xdsFamilies(metrics: Metrics): ZtunnelMetrics["xds"] {
+  const terminations = metrics.counter({
+    name: "istio_xds_connection_terminations",
+    help: "The total number of completed connections to xds server (unstable)",
+    labelNames: ["reason"],
+  });
+  const messages = metrics.counter({
+    name: "istio_xds_message",
+    help: "Total number of messages received (unstable)",
+    labelNames: ["url"],
+  });
+  const bytes = metrics.counter({
+    name: "istio_xds_message_bytes",
+    help: "Total number of bytes received (unstable)",
+    labelNames: ["url"],
+  });
+  return {
+    terminated: (reason: TerminationReason) => {
+      terminations.series(reason).value++;
+    },
+    message: (url, size) => {
+      messages.series(url).value++;
+      bytes.series(url).value += size;
+    },
+  };
+}
+
+function podFamilies(metrics: Metrics): PodMetrics {
+  const gauge = (name: string, help: string): Series => metrics.gauge({ name, help }).series();
+  const counter = (name: string, help: string): Series => metrics.counter({ name, help }).series();
+  return {
+    active: gauge(
+      "workload_manager_active_proxy_count",
+      "The total number current workloads with active proxies (unstable)",
+    ),
+    pending: gauge(
+      "workload_manager_pending_proxy_count",
+      "The total number current workloads with pending proxies (unstable)",
+    ),
+    started: counter(
+      "workload_manager_proxies_started",
+      "The total number of proxies that were started (unstable)",
+    ),
+    stopped: counter(
+      "workload_manager_proxies_stopped",
+      "The total number of proxies that were stopped (unstable)",
+    ),
+  };
+}
+
+/** Registers all families; `version` is what the build calls itself. */
+export function createZtunnelMetrics(metrics: Metrics, version: string): ZtunnelMetrics {
+  metrics
+    .gauge({
+      name: "istio_build",
+      help: "Istio component build info",
+      labelNames: ["component", "tag"],
+    })
+    .series("ztunnel", version).value = 1;
+  const socketsOpen = metrics.gauge({
+    name: "istio_tcp_sockets_open",
+    help: "The current number of open TCP sockets (unstable)",
+    labelNames: ["reporter"],
+  });
+  const crlRejections = metrics.counter({
+    name: "istio_crl_policy_rejections",
+    help: "The total number of connections rejected by a certificate revocation list (unstable)",
+    labelNames: ["reporter"],
+  });
+  const crlUntracked = metrics.counter({
+    name: "istio_crl_untracked_connections",
+    help: "The total number of connections that revocation cannot be applied to (unstable)",
+    labelNames: ["reporter"],
+  });
+  const onDemandDns = metrics.counter({
+    name: "istio_on_demand_dns",
+    help: "The total number of requests that used on-demand DNS (unstable)",
+    labelNames: [...sourceLabelNames, "hostname"],
+  });
+  processFamilies(metrics);
+  return {
+    traffic: trafficFamilies(metrics),
+    socketsOpen: (reporter) => socketsOpen.series(reporter),
+    crlRejections: (reporter) => crlRejections.series(reporter),
+    crlUntracked: (reporter) => crlUntracked.series(reporter),
+    onDemandDns: (context, hostname) => {
+      const labels = trafficLabels(context).filter((_, index) =>
+        trafficLabelNames[index]?.startsWith("source_"),
+      );
+      onDemandDns.series(...labels, hostname).value++;
+    },
+    xds: xdsFamilies(metrics),
+    pods: podFamilies(metrics),
+  };
+}
