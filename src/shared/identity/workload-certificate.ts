@@ -2,8 +2,15 @@
  * A workload's certificate as the proxy holds it: who it names, what to present, whom to trust, and the TLS contexts that
  * every connection under it shares (a context per connection costs about 40 KB and a parse of the chain).
  */
-import type { SecureContext } from "node:tls";
+import type { KeyObject } from "node:crypto";
+import type { SecureContext, Server } from "node:tls";
 import type { SpiffeIdentity } from "./spiffe.ts";
+import {
+  createClientContext,
+  createTlsAcceptor,
+  type TlsMaterial,
+  type TlsSettings,
+} from "./tls-context.ts";
 import type { CertificateInfo } from "./x509.ts";
 
 export interface WorkloadCertificate {
@@ -13,7 +20,67 @@ export interface WorkloadCertificate {
   readonly intermediates: readonly CertificateInfo[];
   /** Whom to trust; several during a rotation of the root. */
   readonly roots: readonly CertificateInfo[];
-  /** Built at first use, then shared. */
+  /** Built at first use, then shared by all connections that we open. */
   clientContext(): SecureContext;
-  serverContext(): SecureContext;
+  /** The same for accepted connections; see handshake.ts. */
+  acceptor(): Server;
+}
+
+export interface CertificateMaterial {
+  readonly identity: SpiffeIdentity;
+  readonly leaf: CertificateInfo;
+  readonly intermediates: readonly CertificateInfo[];
+  readonly roots: readonly CertificateInfo[];
+  readonly privateKey: KeyObject;
+}
+
+class Certificate implements WorkloadCertificate {
+  readonly identity: SpiffeIdentity;
+  readonly leaf: CertificateInfo;
+  readonly intermediates: readonly CertificateInfo[];
+  readonly roots: readonly CertificateInfo[];
+  // Private, so that neither a log line nor a dump can show the key.
+  readonly #key: KeyObject;
+  readonly #settings: TlsSettings;
+  #client: SecureContext | undefined;
+  #acceptor: Server | undefined;
+
+  constructor(material: CertificateMaterial, settings: TlsSettings) {
+    this.identity = material.identity;
+    this.leaf = material.leaf;
+    this.intermediates = material.intermediates;
+    this.roots = material.roots;
+    this.#key = material.privateKey;
+    this.#settings = settings;
+  }
+
+  clientContext(): SecureContext {
+    this.#client ??= createClientContext(this.#material(), this.#settings);
+    return this.#client;
+  }
+
+  acceptor(): Server {
+    this.#acceptor ??= createTlsAcceptor(this.#material(), this.#settings);
+    return this.#acceptor;
+  }
+
+  #material(): TlsMaterial {
+    return {
+      chainPem: [this.leaf, ...this.intermediates].map(({ pem }) => pem).join(""),
+      keyPem: this.#key.export({ type: "pkcs8", format: "pem" }).toString(),
+      rootPems: this.roots.map(({ pem }) => pem),
+    };
+  }
+}
+
+export function createWorkloadCertificate(
+  material: CertificateMaterial,
+  settings: TlsSettings,
+): WorkloadCertificate {
+  return new Certificate(material, settings);
+}
+
+/** Half of the lifetime: when a successor should be fetched (wire/ztunnel.md section 2). */
+export function refreshAtMs({ leaf }: WorkloadCertificate): number {
+  return leaf.notBeforeMs + (leaf.notAfterMs - leaf.notBeforeMs) / 2;
 }

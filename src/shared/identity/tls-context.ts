@@ -1,0 +1,113 @@
+/**
+ * The TLS parameters of HBONE (wire/ztunnel.md section 4.6) and the contexts built from them: one for each role of a
+ * certificate, shared by all its connections.
+ */
+import {
+  createSecureContext,
+  createServer,
+  type SecureContext,
+  type SecureContextOptions,
+  type Server,
+} from "node:tls";
+import { MeshError } from "../base/errors.ts";
+
+export interface TlsSettings {
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  /** Key exchange groups, colon-separated, in order of preference. */
+  readonly groups: string;
+}
+
+export interface TlsOptions {
+  /** TLS12_ENABLED. */
+  readonly tls12: boolean;
+  /** COMPLIANCE_POLICY. */
+  readonly compliancePolicy: "pqc" | undefined;
+}
+
+/** What a context is made of. */
+export interface TlsMaterial {
+  /** Leaf first, then intermediates. */
+  readonly chainPem: string;
+  readonly keyPem: string;
+  readonly rootPems: readonly string[];
+}
+
+const SUITES_13 = ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"];
+const SUITES_12 = [
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+];
+const CLASSIC_GROUPS = ["X25519", "P-256", "P-384"];
+const HYBRID_GROUP = "X25519MLKEM768";
+
+let hybridSupport: boolean | undefined;
+
+/** Whether this OpenSSL has the hybrid group (3.5 and newer); found out by trying, once. */
+export function hasHybridGroup(): boolean {
+  if (hybridSupport === undefined) {
+    try {
+      createSecureContext({ ecdhCurve: HYBRID_GROUP });
+      hybridSupport = true;
+    } catch {
+      hybridSupport = false;
+    }
+  }
+  return hybridSupport;
+}
+
+/** Throws when the compliance policy demands a group that this OpenSSL lacks: never fall back in silence. */
+export function tlsSettings(options: TlsOptions, hybrid: boolean = hasHybridGroup()): TlsSettings {
+  const pqc = options.compliancePolicy === "pqc";
+  if (pqc && !hybrid)
+    throw new MeshError(
+      "tls-failed",
+      `tls error: COMPLIANCE_POLICY=pqc needs ${HYBRID_GROUP}, which this OpenSSL does not have`,
+    );
+  return {
+    // The hybrid group exists in TLS 1.3 only.
+    minVersion: options.tls12 && !pqc ? "TLSv1.2" : "TLSv1.3",
+    groups: pqc ? HYBRID_GROUP : [...CLASSIC_GROUPS, ...(hybrid ? [HYBRID_GROUP] : [])].join(":"),
+  };
+}
+
+/** Newer than the type definitions. */
+interface ContextOptions extends SecureContextOptions {
+  readonly allowPartialTrustChain: boolean;
+}
+
+function contextOptions(material: TlsMaterial, settings: TlsSettings): ContextOptions {
+  // Without `ca` Node would trust the public roots of the Web.
+  if (material.rootPems.length === 0)
+    throw new MeshError("tls-failed", "tls error: no root certificate to trust");
+  const suites = settings.minVersion === "TLSv1.2" ? [...SUITES_13, ...SUITES_12] : SUITES_13;
+  return {
+    cert: material.chainPem,
+    key: material.keyPem,
+    ca: [...material.rootPems],
+    minVersion: settings.minVersion,
+    maxVersion: "TLSv1.3",
+    ciphers: suites.join(":"),
+    ecdhCurve: settings.groups,
+    // Every root delivered by the control plane is an anchor, also one that is not self-signed. Node before 22.9 ignores it.
+    allowPartialTrustChain: true,
+  };
+}
+
+export function createClientContext(material: TlsMaterial, settings: TlsSettings): SecureContext {
+  return createSecureContext(contextOptions(material, settings));
+}
+
+/**
+ * The server role: a TLS server that never listens; handshake.ts hands accepted sockets to it. It holds the context, and
+ * refuses peers without a certificate that chains to the roots.
+ */
+export function createTlsAcceptor(material: TlsMaterial, settings: TlsSettings): Server {
+  return createServer({
+    ...contextOptions(material, settings),
+    requestCert: true,
+    rejectUnauthorized: true,
+    ALPNProtocols: ["h2"],
+  });
+}
