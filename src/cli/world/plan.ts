@@ -37,12 +37,18 @@ export interface WorldPlan {
 /** The same link-local gateway on every pod link; a link has nobody else on it. */
 const GATEWAY6 = "fe80::1";
 
+/** An automatic link-local address is unusable for its first second, and all of IPv6 with it; so each gets one by hand. */
+function linkLocal(device: string, host: string): string[] {
+  return [`link set ${device} addrgenmode none`, `addr add fe80::${host}/64 dev ${device} nodad`];
+}
+
 function createLines(topology: Topology): string[] {
   return [
     ...[...topology.nodes.map(({ name }) => name), ...topology.pods.map(({ netns }) => netns)].map(
       (name) => `netns add ${name}`,
     ),
-    `link add ${FABRIC_INTERFACE} type bridge`,
+    // Without queriers snooping would hold back neighbor discovery.
+    `link add ${FABRIC_INTERFACE} type bridge mcast_snooping 0`,
     ...topology.nodes.map(
       ({ name }) => `link add ${linkOf(name)} type veth peer name eth0 netns ${name}`,
     ),
@@ -60,6 +66,7 @@ function rootSetup(topology: Topology): NamespaceSetup {
       "link set lo up",
       `addr add ${ROOT_IP}/24 dev ${FABRIC_INTERFACE}`,
       `addr add fd30::1/64 dev ${FABRIC_INTERFACE} nodad`,
+      ...linkLocal(FABRIC_INTERFACE, "1"),
       `link set ${FABRIC_INTERFACE} up`,
       ...topology.nodes.flatMap(({ name, index, ip, podCidr, podCidr6 }) => [
         `link set ${linkOf(name)} master ${FABRIC_INTERFACE}`,
@@ -82,6 +89,7 @@ function nodeSetup(topology: Topology, node: Node): NamespaceSetup {
       "link set lo up",
       `addr add ${node.ip}/24 dev eth0`,
       `addr add fd30::${10 + node.index}/64 dev eth0 nodad`,
+      ...linkLocal("eth0", String(10 + node.index)),
       "link set eth0 up",
       `route add default via ${ROOT_IP}`,
       "route add default via fd30::1",
@@ -91,7 +99,7 @@ function nodeSetup(topology: Topology, node: Node): NamespaceSetup {
       ]),
       ...pods.flatMap(({ hostInterface, ip, ip6 }) => [
         `addr add ${node.gateway}/32 dev ${hostInterface}`,
-        `addr add ${GATEWAY6}/64 dev ${hostInterface} nodad`,
+        ...linkLocal(hostInterface, "1"),
         `link set ${hostInterface} up`,
         `route add ${ip}/32 dev ${hostInterface}`,
         `route add ${ip6}/128 dev ${hostInterface}`,
@@ -112,6 +120,7 @@ function podSetup(node: Node, pod: Pod): NamespaceSetup {
       "link set lo up",
       `addr add ${pod.ip}/32 dev eth0`,
       `addr add ${pod.ip6}/128 dev eth0 nodad`,
+      ...linkLocal("eth0", "2"),
       "link set eth0 up",
       `route add ${node.gateway} dev eth0 scope link`,
       `route add default via ${node.gateway}`,

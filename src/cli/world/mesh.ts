@@ -1,0 +1,233 @@
+/**
+ * The mesh's own processes in a world: one control plane in the root, on each node a node agent, and a ztunnel in a
+ * namespace of its own. They are started as an operator would start them and speak only the real protocols.
+ */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
+import { connect } from "node:net";
+import { systemClock } from "../../shared/base/clock.ts";
+import { type ManagedProcess, mustRun } from "./process.ts";
+import { type Pod, podOf, ROOT_IP } from "./topology.ts";
+import type { World } from "./world.ts";
+
+export const XDS_PLAIN_PORT = 15010;
+export const XDS_SECURE_PORT = 15012;
+export const READY_PORT = 15021;
+export const STATS_PORT = 15020;
+const START_DEADLINE_MS = 30_000;
+const DRAIN_SECONDS = "6";
+
+export interface MeshOptions {
+  /** The command line of `ambit`: node, its flags and the program. */
+  readonly program: readonly string[];
+  /** The folder of objects. */
+  readonly config: string;
+  /** `namespace/name` of the ztunnels' service account. */
+  readonly serviceAccount: string;
+  /** Called with every line of a ztunnel. */
+  readonly onZtunnelLine?: (node: string, line: string) => void;
+  /** More environment for the ztunnels. */
+  readonly ztunnelEnv?: Readonly<Record<string, string>>;
+}
+
+export interface Ztunnel {
+  readonly pod: Pod;
+  readonly process: ManagedProcess;
+}
+
+export class Mesh {
+  readonly #world: World;
+  readonly #options: MeshOptions;
+  readonly #stateDir: string;
+  readonly #nodeAgents = new Map<string, ManagedProcess>();
+  readonly #ztunnels = new Map<string, Ztunnel>();
+  #controlPlane: ManagedProcess | undefined;
+
+  constructor(world: World, options: MeshOptions) {
+    this.#world = world;
+    this.#options = options;
+    this.#stateDir = world.path("state");
+    mkdirSync(this.#stateDir, { recursive: true });
+  }
+
+  /** Everything, in the order in which it can be ready; resolves when all of it is. */
+  async start(): Promise<void> {
+    await this.startControlPlane();
+    const nodes = this.#world.topology.nodes.map(({ name }) => name);
+    await Promise.all([
+      ...nodes.map((node) => this.writeToken(node)),
+      ...nodes.map((node) => this.startNodeAgent(node)),
+    ]);
+    await Promise.all(nodes.map((node) => this.startZtunnel(node)));
+  }
+
+  get controlPlane(): ManagedProcess {
+    return present(this.#controlPlane, "control plane");
+  }
+
+  nodeAgent(node: string): ManagedProcess {
+    return present(this.#nodeAgents.get(node), `node agent of ${node}`);
+  }
+
+  ztunnel(node: string): Ztunnel {
+    return present(this.#ztunnels.get(node), `ztunnel of ${node}`);
+  }
+
+  async startControlPlane(): Promise<void> {
+    const child = this.#world.start(undefined, {
+      name: "controlplane",
+      command: [
+        ...this.#options.program,
+        "controlplane",
+        ...["--config", this.#options.config, "--state-dir", this.#stateDir],
+        ...["--grpc-addr", `${ROOT_IP}:${XDS_PLAIN_PORT}`],
+        ...["--secure-grpc-addr", `${ROOT_IP}:${XDS_SECURE_PORT}`],
+        ...["--http-addr", "127.0.0.1:8080", "--monitoring-addr", "127.0.0.1:15014"],
+      ],
+    });
+    this.#controlPlane = child;
+    await until(child, "is not ready", async () => {
+      const hasRoot = existsSync(this.#rootCertificate);
+      return hasRoot && (await accepts(ROOT_IP, XDS_SECURE_PORT));
+    });
+  }
+
+  /** What an operator does with `ambit token` for every node. */
+  async writeToken(node: string): Promise<void> {
+    const token = await mustRun([
+      ...this.#options.program,
+      "token",
+      ...["--state-dir", this.#stateDir],
+      ...["--service-account", this.#options.serviceAccount, "--node", node],
+    ]);
+    writeFileSync(this.#tokenFile(node), token.trim(), { mode: 0o600 });
+  }
+
+  async startNodeAgent(node: string): Promise<void> {
+    mkdirSync(this.#world.path(node), { recursive: true });
+    const child = this.#world.start(node, {
+      name: `nodeagent ${node}`,
+      command: [
+        ...this.#options.program,
+        "nodeagent",
+        ...["--config", this.#options.config, "--node", node, "--zds", this.#zdsSocket(node)],
+      ],
+    });
+    this.#nodeAgents.set(node, child);
+    await until(child, "opens no ZDS socket", () =>
+      Promise.resolve(existsSync(this.#zdsSocket(node))),
+    );
+  }
+
+  /** Starts the ztunnel of a node in a free namespace and waits until it is ready. */
+  async startZtunnel(node: string): Promise<Ztunnel> {
+    const pod = this.#freeZtunnelPod(node);
+    const child = this.#world.start(pod.netns, {
+      name: pod.name,
+      command: [...this.#options.program, "ztunnel"],
+      env: this.#ztunnelEnv(pod),
+    });
+    child.onLine((line) => this.#options.onZtunnelLine?.(node, line));
+    const ztunnel: Ztunnel = { pod, process: child };
+    this.#ztunnels.set(node, ztunnel);
+    await until(child, "is not ready", () => isReady(pod.ip));
+    return ztunnel;
+  }
+
+  /** A rolling upgrade: the successor is ready before its predecessor is told to go. */
+  async replaceZtunnel(
+    node: string,
+  ): Promise<{ readonly before: Ztunnel; readonly after: Ztunnel }> {
+    const before = this.ztunnel(node);
+    const after = await this.startZtunnel(node);
+    await before.process.stop("SIGTERM");
+    return { before, after };
+  }
+
+  get #rootCertificate(): string {
+    return `${this.#stateDir}/root-cert.pem`;
+  }
+
+  #tokenFile(node: string): string {
+    return this.#world.path(`${node}.token`);
+  }
+
+  #zdsSocket(node: string): string {
+    return this.#world.path(node, "ztunnel.sock");
+  }
+
+  #freeZtunnelPod(node: string): Pod {
+    const current = this.#ztunnels.get(node);
+    const taken = current?.process.running === true ? current.pod.name : undefined;
+    const pod = this.#world.topology.pods.find(
+      (candidate) =>
+        candidate.app === "ztunnel" && candidate.node === node && candidate.name !== taken,
+    );
+    return present(pod, `free ztunnel namespace on ${node}`);
+  }
+
+  #ztunnelEnv(pod: Pod): Readonly<Record<string, string>> {
+    const [namespace = "", serviceAccount = ""] = this.#options.serviceAccount.split("/");
+    const address = `https://${ROOT_IP}:${XDS_SECURE_PORT}`;
+    return {
+      XDS_ADDRESS: address,
+      CA_ADDRESS: address,
+      XDS_ROOT_CA: this.#rootCertificate,
+      CA_ROOT_CA: this.#rootCertificate,
+      AUTH_TOKEN: this.#tokenFile(pod.node),
+      INPOD_UDS: this.#zdsSocket(pod.node),
+      NODE_NAME: pod.node,
+      POD_NAME: podOf(this.#world.topology, pod.name).name,
+      POD_NAMESPACE: namespace,
+      SERVICE_ACCOUNT: serviceAccount,
+      INSTANCE_IP: pod.ip,
+      TERMINATION_GRACE_PERIOD_SECONDS: DRAIN_SECONDS,
+      LOG_FORMAT: "json",
+      ...this.#options.ztunnelEnv,
+    };
+  }
+}
+
+function present<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`no ${what}`);
+  return value;
+}
+
+/** Asks again and again until it holds; fails when the process ends or the time is over. */
+async function until(
+  child: ManagedProcess,
+  problem: string,
+  holds: () => Promise<boolean>,
+): Promise<void> {
+  const deadlineMs = systemClock.monotonicMs() + START_DEADLINE_MS;
+  while (!(await holds())) {
+    if (!child.running || systemClock.monotonicMs() > deadlineMs) throw child.failure(problem);
+    await systemClock.sleep(20);
+  }
+}
+
+function accepts(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+/** Whether a ztunnel's readiness probe says so. */
+export function isReady(ip: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = get(
+      { host: ip, port: READY_PORT, path: "/healthz/ready", agent: false, timeout: 1_000 },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode === 200);
+      },
+    );
+    probe.on("timeout", () => probe.destroy(new Error("timed out")));
+    probe.on("error", () => resolve(false));
+  });
+}
