@@ -9,8 +9,8 @@ import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { abort } from "node:process";
 import { MeshError } from "../base/errors.ts";
 import { CLONE_NEWNET, NS_GET_NSTYPE } from "./constants.ts";
-import { SystemCallError, systemFailure } from "./errno.ts";
-import { checked, duplicate, lastErrno, libc } from "./libc.ts";
+import { systemFailure } from "./errno.ts";
+import { checked, duplicate, libc } from "./libc.ts";
 
 /** Of the calling thread: /proc/self names the main thread's, also in a worker. */
 const OWN_NAMESPACE_PATH = "/proc/thread-self/ns/net";
@@ -100,15 +100,4 @@ export class NetworkNamespace {
     this.#open = false;
     closeSync(this.fd);
   }
-}
-
-/** Start-up check of wire/ztunnel.md section 3.5: this process must be able to enter namespaces at all. */
-export function verifyNamespaceEntry(): void {
-  const { setns } = libc();
-  if (setns(NetworkNamespace.own().fd, CLONE_NEWNET) === 0) return;
-  throw new MeshError(
-    "system-failed",
-    "Cannot enter network namespaces: CAP_SYS_ADMIN and CAP_NET_ADMIN are required",
-    { cause: new SystemCallError("setns", lastErrno()) },
-  );
 }
