@@ -29,6 +29,8 @@ interface Partition {
   readonly dryDeny: readonly Entry[];
   readonly allow: readonly Entry[];
   readonly dryAllow: readonly Entry[];
+  readonly allowKeys: readonly string[];
+  readonly dryAllowKeys: readonly string[];
 }
 
 const partitions = new WeakMap<ApplicablePolicies, Partition>();
@@ -40,11 +42,15 @@ function partition(candidates: ApplicablePolicies): Partition {
     candidates.policies
       .filter((policy) => policy.action === action && policy.dryRun === dryRun)
       .map((policy) => ({ key: policyKey(policy), match: compilePolicy(policy) }));
+  const allow = select("Allow", false);
+  const dryAllow = select("Allow", true);
   const made: Partition = {
     deny: select("Deny", false),
     dryDeny: select("Deny", true),
-    allow: select("Allow", false),
-    dryAllow: select("Allow", true),
+    allow,
+    dryAllow,
+    allowKeys: allow.map((entry) => entry.key),
+    dryAllowKeys: dryAllow.map((entry) => entry.key),
   };
   partitions.set(candidates, made);
   return made;
@@ -60,7 +66,7 @@ function firstHit(entries: readonly Entry[], facts: PreparedFacts): PolicyHit | 
 
 function decide(
   candidates: ApplicablePolicies,
-  { deny, allow }: Partition,
+  { deny, allow, allowKeys }: Partition,
   facts: PreparedFacts,
 ): DecisionReason {
   const denied = firstHit(deny, facts);
@@ -71,10 +77,13 @@ function decide(
   if (allow.length === 0) return { kind: "no-allow-policies" };
   const allowed = firstHit(allow, facts);
   if (allowed !== undefined) return { kind: "allowed-by", hit: allowed };
-  return { kind: "no-allow-matched", allowPolicies: allow.map((entry) => entry.key) };
+  return { kind: "no-allow-matched", allowPolicies: allowKeys };
 }
 
-function rehearse({ dryDeny, dryAllow }: Partition, facts: PreparedFacts): DryRunOutcome[] {
+function rehearse(
+  { dryDeny, dryAllow, dryAllowKeys }: Partition,
+  facts: PreparedFacts,
+): DryRunOutcome[] {
   const outcomes: DryRunOutcome[] = [];
   const denied = firstHit(dryDeny, facts);
   if (denied !== undefined) outcomes.push({ kind: "would-deny", hit: denied });
@@ -83,7 +92,7 @@ function rehearse({ dryDeny, dryAllow }: Partition, facts: PreparedFacts): DryRu
   outcomes.push(
     allowed !== undefined
       ? { kind: "would-allow", hit: allowed }
-      : { kind: "would-not-allow", allowPolicies: dryAllow.map((entry) => entry.key) },
+      : { kind: "would-not-allow", allowPolicies: dryAllowKeys },
   );
   return outcomes;
 }

@@ -54,6 +54,8 @@ export interface MeshView {
   serviceByHostname(hostname: string, preference: ServicePreference): Service | undefined;
   /** Every service of this hostname (lower case, a wildcard as it stands), the first stored first; for DNS, which ranks itself. */
   servicesByHostname(hostname: string): readonly Service[];
+  /** All services of this hostname, canonical ones first; visibility is not applied. */
+  servicesByHostname(hostname: string): readonly Service[];
   /** All endpoints, the unhealthy ones included. */
   allEndpoints(key: ServiceKey): Iterable<ServiceEndpoint>;
   /** Whether this workload stands behind the service. */

@@ -7,7 +7,8 @@ import type { SocketAddress } from "../../shared/net/authority.ts";
 
 /** A CONNECT on port 15008. */
 export interface InboundRequest {
-  readonly local: Workload;
+  /** Our pod's own record; undefined when it has not arrived. */
+  readonly local: Workload | undefined;
   /** TCP peer of the HBONE connection. */
   readonly peer: SocketAddress;
   readonly peerIdentity: SpiffeIdentity;
@@ -59,3 +60,11 @@ export interface InboundRefusal {
 }
 
 export type InboundDecision = InboundConnect | InboundRefusal;
+
+/** A plaintext connection caught on port 15006. */
+export interface PlaintextRequest {
+  readonly local: Workload;
+  readonly peer: SocketAddress;
+  /** Original destination. */
+  readonly destination: SocketAddress;
+}
