@@ -1,0 +1,102 @@
+/**
+ * Channels to a control plane and the headers of each call (wire/ztunnel.md sections 1.1 and 2): server-side TLS only, a
+ * bearer token that is read again for every call, roots that are read again for every channel.
+ */
+import { readFileSync } from "node:fs";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import { type ChannelCredentials, type ChannelOptions, credentials, Metadata } from "@grpc/grpc-js";
+import type { GrpcEndpointOptions } from "./types.ts";
+
+/** 200 MiB: a large mesh arrives in one message. */
+const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
+const KEEPALIVE_INTERVAL_MS = 30_000;
+const KEEPALIVE_TIMEOUT_MS = 10_000;
+
+/** Where distributions keep the machine's roots. */
+const systemRootFiles = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+] as const;
+
+export interface GrpcTarget {
+  readonly target: string;
+  readonly credentials: ChannelCredentials;
+  readonly options: ChannelOptions;
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (thrown) {
+    const code = (thrown as NodeJS.ErrnoException).code;
+    // PEM text is no path: too long, or with a NUL. A directory or an unreadable file is a mistake to report.
+    if (code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG") return undefined;
+    throw thrown;
+  }
+}
+
+/** PEM text of the roots: a file, `SYSTEM`, or the text itself. Throws when there is no certificate in it. */
+export function readRoots(rootCa: string): string {
+  const text =
+    rootCa === "SYSTEM"
+      ? systemRootFiles.map(readIfThere).find((found) => found !== undefined)
+      : (readIfThere(rootCa) ?? rootCa);
+  if (text === undefined || !text.includes("-----BEGIN CERTIFICATE-----"))
+    throw new Error(
+      rootCa === "SYSTEM"
+        ? "Cannot find the machine's root certificates"
+        : rootCa.includes("-----BEGIN")
+          ? "Cannot find a certificate in the given root PEM text"
+          : `Cannot read root certificates: no certificate in "${rootCa}"`,
+    );
+  return text;
+}
+
+/** The bearer token, without line ends. Throws when it is empty: a call without it could only be refused. */
+export function readToken(authToken: string): string {
+  const token = (readIfThere(authToken) ?? authToken).trim();
+  if (token === "") throw new Error("Cannot authenticate to the control plane: the token is empty");
+  return token;
+}
+
+/** Headers of one call. */
+export function callMetadata(endpoint: GrpcEndpointOptions): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of endpoint.headers) metadata.set(name, value);
+  if (endpoint.authToken !== undefined)
+    metadata.set("authorization", `Bearer ${readToken(endpoint.authToken)}`);
+  metadata.set("clusterid", endpoint.clusterId);
+  return metadata;
+}
+
+/** Where to connect and how; throws when the roots cannot be read. */
+export function grpcTarget(endpoint: GrpcEndpointOptions): GrpcTarget {
+  const url = new URL(endpoint.address);
+  const { altHostname } = endpoint;
+  const target = `${url.hostname}:${url.port || (url.protocol === "http:" ? "80" : "443")}`;
+  const options: ChannelOptions = {
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+    "grpc.keepalive_time_ms": KEEPALIVE_INTERVAL_MS,
+    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+    "grpc.service_config_disable_resolution": 1,
+    // Retrying is the callers' business, and a proxy from the environment has no place on the way to the control plane.
+    "grpc.enable_retries": 0,
+    "grpc.enable_http_proxy": 0,
+    "grpc.use_local_subchannel_pool": 1,
+  };
+  if (url.protocol === "http:")
+    return { target, credentials: credentials.createInsecure(), options };
+  const verify = (host: string, certificate: PeerCertificate): Error | undefined => {
+    const problem = checkServerIdentity(host, certificate);
+    if (problem === undefined || altHostname === undefined) return problem;
+    return checkServerIdentity(altHostname, certificate);
+  };
+  const roots = Buffer.from(readRoots(endpoint.rootCa));
+  return {
+    target,
+    credentials: credentials.createSsl(roots, null, null, { checkServerIdentity: verify }),
+    options,
+  };
+}
