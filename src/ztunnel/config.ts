@@ -55,7 +55,12 @@ export interface ZtunnelConfig {
   readonly preferredServiceNamespace: string | undefined;
   readonly secretTtlMs: number;
   readonly crlPath: string | undefined;
-  readonly hbone: HboneSettings;
+  /** Windows and frame size; the rest of the session settings differs by role. */
+  readonly hbone: Pick<
+    HboneSettings,
+    "streamWindowBytes" | "connectionWindowBytes" | "maxFrameBytes"
+  >;
+  readonly poolMaxStreams: number;
   readonly poolUnusedReleaseMs: number;
   readonly connectTimeoutMs: number;
   /** Undefined: off. */
@@ -269,10 +274,8 @@ function assemble(
       streamWindowBytes: values.streamWindowBytes,
       connectionWindowBytes: values.connectionWindowBytes,
       maxFrameBytes: values.maxFrameBytes,
-      maxStreams: values.poolMaxStreams,
-      pingIntervalMs: 10_000,
-      pingTimeoutMs: 20_000,
     },
+    poolMaxStreams: values.poolMaxStreams,
     poolUnusedReleaseMs: values.poolUnusedReleaseMs,
     connectTimeoutMs: values.connectTimeoutMs,
     keepalive: keepalive(values),

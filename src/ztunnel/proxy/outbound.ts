@@ -1,0 +1,272 @@
+/**
+ * Connections that the pod's application opens (wire/ztunnel.md section 4): captured on 15001, decided, then carried over
+ * HBONE, over HBONE inside HBONE, or in the clear. This file only acts; what to do is decided in route.ts.
+ */
+import type { Socket } from "node:net";
+import { asMeshError, MeshError } from "../../shared/base/errors.ts";
+import { joinFlow } from "../../shared/hbone/flow.ts";
+import type { Flow, FlowEndpoint, TunnelStream } from "../../shared/hbone/tunnel.ts";
+import { formatSpiffe } from "../../shared/identity/spiffe.ts";
+import type { Workload } from "../../shared/model/workload.ts";
+import type { SocketAddress } from "../../shared/net/authority.ts";
+import { type Party, partyFromBaggage, partyOf } from "../telemetry/party.ts";
+import type { ConnectionReport } from "../telemetry/report.ts";
+import type { TrafficContext } from "../telemetry/traffic.ts";
+import { parseBaggage } from "./baggage.ts";
+import { connectHeaders, newTraceparent } from "./connect-headers.ts";
+import type { TrackedConnection } from "./connections.ts";
+import { openDoubleTunnel, openTunnel, type TunnelOrigin } from "./hbone-connect.ts";
+import { decideOutbound, isSelfCall } from "./route.ts";
+import type {
+  DoubleHboneRoute,
+  HboneRoute,
+  OutboundDecision,
+  OutboundRoute,
+  RefusedRoute,
+  TcpRoute,
+} from "./route-types.ts";
+import type { PodScope } from "./scope.ts";
+
+/** One captured connection on its way out. */
+interface Outgoing {
+  readonly scope: PodScope;
+  readonly socket: Socket;
+  readonly tracked: TrackedConnection;
+  readonly client: SocketAddress;
+  readonly destination: SocketAddress;
+  readonly source: Workload;
+}
+
+/** Serves one accepted socket to its end. Never rejects; afterwards nothing of the connection is left. */
+export async function handleOutbound(
+  scope: PodScope,
+  socket: Socket,
+  target?: SocketAddress,
+): Promise<void> {
+  const { reporter } = scope.node;
+  const client = scope.network.peerAddress(socket);
+  const destination = target ?? scope.network.originalDestination(socket);
+  const open = reporter.metrics.socketsOpen("source");
+  open.value++;
+  const tracked = scope.connections.add("outbound");
+  // Until a flow takes over nobody reads, and an error means no more than the close that follows.
+  socket.on("error", ignoreError);
+  try {
+    if (client === undefined || destination === undefined) return;
+    await carry(scope, socket, tracked, client, destination);
+  } catch (thrown) {
+    const error = asMeshError(thrown, "io-failed", "io error");
+    reporter.earlyDeny("outbound", client, destination, error.message);
+  } finally {
+    socket.destroy();
+    tracked.over();
+    open.value--;
+  }
+}
+
+function ignoreError(): void {
+  // 'close' follows.
+}
+
+async function carry(
+  scope: PodScope,
+  socket: Socket,
+  tracked: TrackedConnection,
+  client: SocketAddress,
+  destination: SocketAddress,
+): Promise<void> {
+  // Before anything is waited for: such a call could otherwise multiply while it waits.
+  if (isSelfCall(destination, scope.node.illegalPorts))
+    throw new MeshError("self-call", "attempted recursive call to ourselves");
+  const source = scope.local.current() ?? (await scope.local.wait(tracked.signal));
+  const outgoing: Outgoing = { scope, socket, tracked, client, destination, source };
+  const route = await decide(outgoing);
+  switch (route.kind) {
+    case "tcp":
+      return throughTcp(outgoing, route);
+    case "hbone":
+      return throughTunnel(outgoing, route);
+    case "double-hbone":
+      return throughGateway(outgoing, route);
+    case "refuse":
+      noteRefusal(outgoing, route);
+      throw new MeshError(route.code, route.message);
+  }
+}
+
+/** Decides, resolving hostnames where the decision asks for it. */
+async function decide(outgoing: Outgoing): Promise<OutboundRoute> {
+  const { scope, tracked, client, destination, source } = outgoing;
+  const { config, store, illegalPorts, random, reporter, resolveHostname } = scope.node;
+  let decision: OutboundDecision = decideOutbound(
+    store,
+    { network: config.network, illegalPorts, random },
+    { source, sourceIp: client.ip, destination },
+  );
+  while (decision.kind === "resolve") {
+    reporter.metrics.onDemandDns(contextOf(source, undefined, undefined, false), decision.hostname);
+    decision = decision.proceed(
+      await resolveHostname(decision.hostname, decision.preferredFamily, tracked.signal),
+    );
+  }
+  return decision;
+}
+
+function noteRefusal(outgoing: Outgoing, route: RefusedRoute): void {
+  const { scope, client, destination } = outgoing;
+  scope.node.decisions.add({
+    wallMs: scope.node.clock.wallMs(),
+    direction: "outbound",
+    pod: scope.info,
+    source: client,
+    destination,
+    outcome: { kind: "no-route", code: route.code, message: route.message, reason: route.reason },
+  });
+}
+
+function contextOf(
+  source: Workload,
+  destination: Party | undefined,
+  service: OutboundRoute["service"],
+  mutualTls: boolean,
+): TrafficContext {
+  const party = partyOf(source);
+  return {
+    reporter: "source",
+    source: party,
+    sourceIdentity: mutualTls ? party.identity : undefined,
+    destination,
+    destinationIdentity: mutualTls ? destination?.identity : undefined,
+    service,
+    mutualTls,
+  };
+}
+
+/** Joins client and upstream and stays until both are done. */
+async function join(
+  outgoing: Outgoing,
+  upstream: FlowEndpoint,
+  report: ConnectionReport,
+): Promise<void> {
+  const flow: Flow = joinFlow(outgoing.socket, upstream);
+  outgoing.tracked.opened(flow);
+  report.follow(() => ({ toServer: flow.sent, toClient: flow.received }));
+  const { error } = await flow.done;
+  report.end(error);
+}
+
+async function throughTcp(outgoing: Outgoing, route: TcpRoute): Promise<void> {
+  const { scope, tracked, client, destination } = outgoing;
+  const { node } = scope;
+  const upstream = route.upstream === undefined ? undefined : partyOf(route.upstream);
+  const report = node.reporter.open(
+    { direction: "outbound", source: client, destination: route.actualDestination },
+    contextOf(outgoing.source, upstream, route.service, false),
+  );
+  tracked.details = {
+    source: client,
+    originalDestination: destination,
+    actualDestination: route.actualDestination,
+    protocol: "TCP",
+  };
+  try {
+    const socket = await scope.network.dialTcp({
+      destination: route.actualDestination,
+      timeoutMs: node.config.connectTimeoutMs,
+      signal: tracked.signal,
+      ...node.sockets,
+    });
+    await join(outgoing, socket, report);
+  } catch (thrown) {
+    report.end(asMeshError(thrown, "connect-failed", "connection failed"));
+  }
+}
+
+function originOf(outgoing: Outgoing): TunnelOrigin {
+  const { scope, client, source } = outgoing;
+  return { scope, sourceIp: client.ip, identity: scope.local.identity(source) };
+}
+
+function headersFor(outgoing: Outgoing, service: OutboundRoute["service"]) {
+  return connectHeaders({
+    source: outgoing.source,
+    client: outgoing.client,
+    serviceHostname: service?.hostname,
+    traceparent: newTraceparent(),
+  });
+}
+
+async function throughTunnel(outgoing: Outgoing, route: HboneRoute): Promise<void> {
+  const { scope, tracked, client, destination } = outgoing;
+  const report = scope.node.reporter.open(
+    {
+      direction: "outbound",
+      source: client,
+      destination: route.actualDestination,
+      hboneAuthority: route.authority,
+    },
+    contextOf(outgoing.source, partyOf(route.upstream), route.service, true),
+  );
+  tracked.details = {
+    source: client,
+    originalDestination: destination,
+    actualDestination: route.actualDestination,
+    protocol: "HBONE",
+  };
+  try {
+    const { stream } = await openTunnel(
+      originOf(outgoing),
+      { destination: route.actualDestination, acceptedIdentities: route.acceptedIdentities },
+      { authority: route.authority, headers: headersFor(outgoing, route.service) },
+      tracked.signal,
+    );
+    await join(outgoing, stream, report);
+  } catch (thrown) {
+    report.end(asMeshError(thrown, "h2-failed", "h2 failed"));
+  }
+}
+
+/** Two tunnels, one in the other. Who is at the far end is only known from its answer, so the report begins there. */
+async function throughGateway(outgoing: Outgoing, route: DoubleHboneRoute): Promise<void> {
+  const { scope, tracked, client, destination } = outgoing;
+  const { reporter } = scope.node;
+  const facts = {
+    direction: "outbound",
+    source: client,
+    destination: route.actualDestination,
+    hboneAuthority: route.authority,
+  } as const;
+  tracked.details = {
+    source: client,
+    originalDestination: destination,
+    actualDestination: route.actualDestination,
+    protocol: "DOUBLEHBONE",
+  };
+  const headers = headersFor(outgoing, route.service);
+  let stream: TunnelStream;
+  let far: Party | undefined;
+  try {
+    const inner = await openDoubleTunnel(
+      originOf(outgoing),
+      { destination: route.actualDestination, acceptedIdentities: route.acceptedIdentities },
+      { authority: route.authority, headers },
+      {
+        acceptedIdentities: route.innerIdentities,
+        request: {
+          authority: route.authority,
+          headers: [...headers, ["x-forwarded-network", route.forwardedNetwork]],
+        },
+      },
+      tracked.signal,
+    );
+    stream = inner.stream;
+    const said = partyFromBaggage(parseBaggage(inner.headers));
+    far = said && { ...said, identity: formatSpiffe(inner.peer) };
+  } catch (thrown) {
+    const report = reporter.open(facts, contextOf(outgoing.source, undefined, route.service, true));
+    report.end(asMeshError(thrown, "h2-failed", "h2 failed"));
+    return;
+  }
+  const report = reporter.open(facts, contextOf(outgoing.source, far, route.service, true));
+  await join(outgoing, stream, report);
+}
