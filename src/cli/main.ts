@@ -8,7 +8,12 @@ interface CommandEntry {
   readonly load: () => Promise<CommandModule>;
 }
 
-const commands: Readonly<Record<string, CommandEntry>> = {};
+const commands: Readonly<Record<string, CommandEntry>> = {
+  token: {
+    summary: "print a bearer token for a component of the mesh",
+    load: () => import("./token.ts"),
+  },
+};
 
 function helpText(): string {
   const width = Math.max(...Object.keys(commands).map((name) => name.length));
