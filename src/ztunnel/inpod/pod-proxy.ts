@@ -1,12 +1,9 @@
 /** What the workload manager asks of the data path: one proxy a pod. */
 import type { NetworkNamespace } from "../../shared/os/network-namespace.ts";
+import type { WorkloadInfo } from "../../shared/zds/messages.ts";
 
 /** Who the pod is, as the node agent announced it. */
-export interface PodInfo {
-  readonly name: string;
-  readonly namespace: string;
-  readonly serviceAccount: string;
-}
+export type PodInfo = WorkloadInfo;
 
 export interface Pod {
   /** Kubernetes pod UID. */
