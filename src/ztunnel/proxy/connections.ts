@@ -29,6 +29,8 @@ export class TrackedConnection {
   details: ConnectionDetails | undefined;
   /** What policy judged; undefined for outbound connections and before the judgement. */
   admitted: ConnectionFacts | undefined;
+  /** The policy that ended it, for the access log. */
+  cutBy: string | undefined;
   readonly #registry: ConnectionRegistry;
   readonly #signal: AbortSignal;
   #phase: Phase;

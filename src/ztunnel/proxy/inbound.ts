@@ -1,0 +1,220 @@
+/**
+ * Tunnels that other proxies open to the pod (wire/ztunnel.md section 5.1): mutual TLS on 15008, then any number of CONNECT
+ * streams, each checked on its own. 200 is sent only when the application has taken the connection.
+ */
+import type { Socket } from "node:net";
+import { asMeshError, type MeshError } from "../../shared/base/errors.ts";
+import { joinFlow } from "../../shared/hbone/flow.ts";
+import { serveHbone } from "../../shared/hbone/server.ts";
+import {
+  defaultHboneSettings,
+  type HboneServerSession,
+  type HboneSettings,
+  type IncomingTunnel,
+} from "../../shared/hbone/tunnel.ts";
+import { handshakeServer } from "../../shared/identity/handshake.ts";
+import type { SpiffeIdentity } from "../../shared/identity/spiffe.ts";
+import type { SocketAddress } from "../../shared/net/authority.ts";
+import type { ZtunnelConfig } from "../config.ts";
+import { type Party, partyFromBaggage, partyOf } from "../telemetry/party.ts";
+import { type Arrival, admit } from "./admit.ts";
+import { formatBaggage, parseBaggage } from "./baggage.ts";
+import { forwardedHost, headerValue } from "./connect-headers.ts";
+import type { TrackedConnection } from "./connections.ts";
+import { decideInbound } from "./route-inbound.ts";
+import type { InboundRefusal } from "./route-inbound-types.ts";
+import type { PodScope } from "./scope.ts";
+
+/** One HBONE connection with a proven peer. */
+interface Session {
+  readonly scope: PodScope;
+  readonly peer: SocketAddress;
+  readonly arrivedAt: SocketAddress;
+  readonly identity: SpiffeIdentity;
+}
+
+export function hboneServerSettings(config: ZtunnelConfig): HboneSettings {
+  return { ...defaultHboneSettings("server"), ...config.hbone };
+}
+
+/** The HBONE connections of one pod, from the first byte of the handshake to the last stream. */
+export class InboundSessions {
+  readonly #scope: PodScope;
+  readonly #sessions = new Set<HboneServerSession>();
+  readonly #handshakes = new AbortController();
+  #state: "serving" | "draining" | "stopped" = "serving";
+
+  constructor(scope: PodScope) {
+    this.#scope = scope;
+  }
+
+  /** Serves one accepted socket to its end. Never rejects. */
+  async handle(socket: Socket): Promise<void> {
+    const { network, node } = this.#scope;
+    const peer = network.peerAddress(socket);
+    const arrivedAt = network.localAddress(socket);
+    const open = node.reporter.metrics.socketsOpen("destination");
+    open.value++;
+    socket.on("error", ignoreError);
+    try {
+      if (peer === undefined || arrivedAt === undefined) return;
+      const session = await this.#establish(socket, peer, arrivedAt);
+      await session.closed;
+      this.#sessions.delete(session);
+    } catch (thrown) {
+      const error = asMeshError(thrown, "io-failed", "io error");
+      node.reporter.earlyDeny("inbound", peer, arrivedAt, error.message);
+    } finally {
+      socket.destroy();
+      open.value--;
+    }
+  }
+
+  /** GOAWAY to everybody; open tunnels go on. */
+  drain(): void {
+    if (this.#state !== "serving") return;
+    this.#state = "draining";
+    for (const session of [...this.#sessions]) session.drain();
+  }
+
+  /** Cuts everything. */
+  destroy(error: MeshError): void {
+    this.#state = "stopped";
+    this.#handshakes.abort(error);
+    for (const session of [...this.#sessions]) session.destroy(error);
+  }
+
+  async #establish(
+    socket: Socket,
+    peer: SocketAddress,
+    arrivedAt: SocketAddress,
+  ): Promise<HboneServerSession> {
+    const { node, local: localWorkload } = this.#scope;
+    const { signal } = this.#handshakes;
+    signal.throwIfAborted();
+    const local = localWorkload.current() ?? (await localWorkload.wait(signal));
+    const certificate = await node.secrets.fetch(
+      localWorkload.identity(local),
+      "real-time",
+      signal,
+    );
+    const { tls, peer: identity } = await handshakeServer({
+      socket,
+      certificate,
+      trustDomain: certificate.identity.trustDomain,
+      clock: node.clock,
+      signal,
+    });
+    const session: Session = { scope: this.#scope, peer, arrivedAt, identity };
+    const served = serveHbone(tls, hboneServerSettings(node.config), node.clock, (tunnel) => {
+      void handleTunnel(session, tunnel);
+    });
+    this.#sessions.add(served);
+    if (this.#state === "draining") served.drain();
+    return served;
+  }
+}
+
+function ignoreError(): void {
+  // 'close' follows.
+}
+
+/** Serves one CONNECT to its end. Never rejects. */
+async function handleTunnel(session: Session, tunnel: IncomingTunnel): Promise<void> {
+  const { scope } = session;
+  const tracked = scope.connections.add("inbound");
+  try {
+    await serveTunnel(session, tunnel, tracked);
+  } catch (thrown) {
+    const error = asMeshError(thrown, "io-failed", "io error");
+    scope.node.reporter.earlyDeny("inbound", session.peer, session.arrivedAt, error.message);
+    tunnel.refuse(503);
+  } finally {
+    tracked.over();
+  }
+}
+
+async function serveTunnel(
+  session: Session,
+  tunnel: IncomingTunnel,
+  tracked: TrackedConnection,
+): Promise<void> {
+  const { scope, peer, arrivedAt, identity } = session;
+  const { config, store, illegalPorts } = scope.node;
+  const local = scope.local.current();
+  const host = forwardedHost(tunnel.headers);
+  const decision = decideInbound(
+    store,
+    { network: config.network, illegalPorts, localhostAppTunnel: config.localhostAppTunnel },
+    {
+      local,
+      peer,
+      peerIdentity: identity,
+      connectionDestination: arrivedAt,
+      method: tunnel.method,
+      authority: tunnel.authority,
+      forwardedHost: host,
+    },
+  );
+  if (decision.kind === "refuse" || local === undefined) {
+    refuse(session, tunnel, decision.kind === "refuse" ? decision : noLocalWorkload);
+    return;
+  }
+  const arrival: Arrival = {
+    scope,
+    tracked,
+    peer,
+    arrivedAt,
+    local,
+    decision,
+    source: sourceParty(session, tunnel),
+    authority: tunnel.authority,
+    forwardedHost: host,
+  };
+  const admission = await admit(arrival);
+  if (admission.kind !== "open") {
+    tunnel.refuse(admission.kind === "denied" ? 401 : 503);
+    return;
+  }
+  const stream = tunnel.accept(config.responseBaggage ? [["baggage", formatBaggage(local)]] : []);
+  const flow = joinFlow(stream, admission.application);
+  tracked.opened(flow);
+  admission.report.follow(() => ({ toServer: flow.sent, toClient: flow.received }));
+  const { error } = await flow.done;
+  admission.report.end(error, tracked.cutBy);
+}
+
+const noLocalWorkload: InboundRefusal = {
+  kind: "refuse",
+  code: "unknown-workload",
+  status: 503,
+  message: "the pod's own workload is not known",
+};
+
+/** Checks 3 to 10: one line in the log, a record of the decision, and the answer. */
+function refuse(session: Session, tunnel: IncomingTunnel, refusal: InboundRefusal): void {
+  const { scope, peer, arrivedAt, identity } = session;
+  const { reporter, decisions, clock } = scope.node;
+  reporter.earlyDeny("inbound", peer, arrivedAt, refusal.message);
+  decisions.add({
+    wallMs: clock.wallMs(),
+    direction: "inbound",
+    pod: scope.info,
+    source: peer,
+    destination: arrivedAt,
+    authority: tunnel.authority,
+    peer: identity,
+    outcome: { kind: "refused", code: refusal.code, message: refusal.message },
+  });
+  tunnel.refuse(refusal.status);
+}
+
+/** By address where the client is on our network; what it says about itself otherwise. */
+function sourceParty(session: Session, tunnel: IncomingTunnel): Party | undefined {
+  const { config, store } = session.scope.node;
+  const network = headerValue(tunnel.headers, "x-forwarded-network");
+  const elsewhere = network !== undefined && network.toLowerCase() !== config.network.toLowerCase();
+  const known = elsewhere ? undefined : store.workloadByAddress(config.network, session.peer.ip);
+  if (known !== undefined) return partyOf(known);
+  return config.responseBaggage ? partyFromBaggage(parseBaggage(tunnel.headers)) : undefined;
+}

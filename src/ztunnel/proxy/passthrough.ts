@@ -1,0 +1,71 @@
+/** Plaintext on its way into the pod, captured on 15006 (wire/ztunnel.md section 5.5): no identity, policy still applies. */
+import type { Socket } from "node:net";
+import { asMeshError, MeshError } from "../../shared/base/errors.ts";
+import { joinFlow } from "../../shared/hbone/flow.ts";
+import type { SocketAddress } from "../../shared/net/authority.ts";
+import { partyOf } from "../telemetry/party.ts";
+import { admit } from "./admit.ts";
+import type { TrackedConnection } from "./connections.ts";
+import { decidePassthrough } from "./route-inbound.ts";
+import type { PodScope } from "./scope.ts";
+
+/** Serves one accepted socket to its end. Never rejects; afterwards nothing of the connection is left. */
+export async function handlePassthrough(scope: PodScope, socket: Socket): Promise<void> {
+  const { reporter } = scope.node;
+  const peer = scope.network.peerAddress(socket);
+  const destination = scope.network.originalDestination(socket);
+  const open = reporter.metrics.socketsOpen("destination");
+  open.value++;
+  const tracked = scope.connections.add("inbound");
+  socket.on("error", ignoreError);
+  try {
+    if (peer === undefined || destination === undefined) return;
+    await serve(scope, socket, tracked, peer, destination);
+  } catch (thrown) {
+    const error = asMeshError(thrown, "io-failed", "io error");
+    reporter.earlyDeny("inbound", peer, destination, error.message);
+  } finally {
+    socket.destroy();
+    tracked.over();
+    open.value--;
+  }
+}
+
+function ignoreError(): void {
+  // 'close' follows.
+}
+
+async function serve(
+  scope: PodScope,
+  socket: Socket,
+  tracked: TrackedConnection,
+  peer: SocketAddress,
+  destination: SocketAddress,
+): Promise<void> {
+  const { node } = scope;
+  const { illegalPorts, store, config } = node;
+  // Before anything is waited for: such a call could otherwise multiply while it waits.
+  if (illegalPorts.has(destination.port))
+    throw new MeshError("self-call", "attempted recursive call to ourselves");
+  const local = scope.local.current() ?? (await scope.local.wait(tracked.signal));
+  const decision = decidePassthrough(store, { illegalPorts }, { local, peer, destination });
+  if (decision.kind === "refuse") throw new MeshError(decision.code, decision.message);
+  const known = store.workloadByAddress(config.network, peer.ip);
+  const admission = await admit({
+    scope,
+    tracked,
+    peer,
+    arrivedAt: destination,
+    local,
+    decision,
+    source: known && partyOf(known),
+    authority: undefined,
+    forwardedHost: undefined,
+  });
+  if (admission.kind !== "open") return;
+  const flow = joinFlow(socket, admission.application);
+  tracked.opened(flow);
+  admission.report.follow(() => ({ toServer: flow.sent, toClient: flow.received }));
+  const { error } = await flow.done;
+  admission.report.end(error, tracked.cutBy);
+}

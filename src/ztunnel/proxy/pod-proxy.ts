@@ -1,0 +1,170 @@
+/**
+ * The proxy of one pod: its listeners in the pod's network namespace, and the owner of everything that they let in. When it
+ * has stopped, nothing of the pod is left: no listener, session, timer or descriptor.
+ */
+import type { Socket } from "node:net";
+import { describeError, MeshError } from "../../shared/base/errors.ts";
+import { HbonePool } from "../../shared/hbone/pool.ts";
+import { ipOf } from "../../shared/net/ip.ts";
+import type { ListenTcpOptions, PodNetwork, TcpListener } from "../../shared/os/network.ts";
+import type { PodInfo, PodProxy } from "../inpod/pod-proxy.ts";
+import { ConnectionRegistry } from "./connections.ts";
+import { InboundSessions } from "./inbound.ts";
+import { LocalWorkload } from "./local-workload.ts";
+import { handleOutbound } from "./outbound.ts";
+import { handlePassthrough } from "./passthrough.ts";
+import { watchPolicies } from "./policy-watch.ts";
+import type { NodeScope, PodScope } from "./scope.ts";
+
+/** Which of the three listeners to open. Our own pod only takes HBONE. */
+export type ProxyKind = "pod" | "self-inbound";
+
+/** Something beside the listeners that lives as long as the proxy does: the DNS server. */
+export interface Companion {
+  drain(deadlineMs: number): Promise<void>;
+  stop(): void;
+}
+
+export interface RunningPodProxy extends PodProxy {
+  readonly info: PodInfo;
+  readonly connections: ConnectionRegistry;
+}
+
+interface Listening {
+  readonly listeners: readonly TcpListener[];
+  /** Whether the kernel lets us send from foreign addresses. */
+  readonly transparent: boolean;
+}
+
+type State = "serving" | "draining" | "stopped";
+
+function drained(): MeshError {
+  return new MeshError("drained", "connection closed due to connection drain");
+}
+
+export interface PodProxyOptions {
+  readonly kind: ProxyKind;
+  /** Started after the listeners, before the first connection is served. */
+  readonly companion?: (scope: PodScope) => Promise<Companion>;
+}
+
+/** Resolves when all listeners accept; rejects, with nothing left behind, when one cannot. */
+export async function startPodProxy(
+  node: NodeScope,
+  info: PodInfo,
+  network: PodNetwork,
+  options: PodProxyOptions,
+): Promise<RunningPodProxy> {
+  const { config, clock } = node;
+  const pool = new HbonePool(
+    { maxStreamsPerSession: config.poolMaxStreams, idleReleaseMs: config.poolUnusedReleaseMs },
+    clock,
+  );
+  // Whether client addresses can be kept is only known once the listeners are there.
+  const scope = {
+    node,
+    info,
+    network,
+    pool,
+    connections: new ConnectionRegistry(),
+    local: new LocalWorkload(node.store, info, clock),
+    preserveSource: false,
+  };
+  const sessions = new InboundSessions(scope);
+  const { listeners, transparent } = await listen(scope, sessions, options.kind);
+  scope.preserveSource = transparent && options.kind === "pod";
+  let companion: Companion | undefined;
+  try {
+    companion = await options.companion?.(scope);
+  } catch (thrown) {
+    for (const listener of listeners) void listener.close();
+    throw thrown;
+  }
+  return running(scope, sessions, listeners, companion);
+}
+
+function running(
+  scope: PodScope,
+  sessions: InboundSessions,
+  listeners: readonly TcpListener[],
+  companion: Companion | undefined,
+): RunningPodProxy {
+  const unwatch = watchPolicies(scope);
+  const { clock } = scope.node;
+  let state: State = "serving";
+  const closeListeners = (): void => {
+    for (const listener of listeners) void listener.close();
+  };
+  const stop = (): void => {
+    if (state === "stopped") return;
+    state = "stopped";
+    const error = drained();
+    closeListeners();
+    companion?.stop();
+    scope.connections.cutAll(error);
+    sessions.destroy(error);
+    scope.pool.destroy(error);
+    unwatch();
+  };
+  const drain = async (deadlineMs: number): Promise<void> => {
+    if (state !== "serving") return;
+    state = "draining";
+    closeListeners();
+    sessions.drain();
+    const over = new AbortController();
+    const companionDone = companion?.drain(deadlineMs);
+    await Promise.race([
+      Promise.all([scope.connections.whenEmpty(), companionDone]),
+      clock.sleep(deadlineMs, over.signal).catch(() => undefined),
+    ]);
+    over.abort();
+    stop();
+  };
+  return { info: scope.info, connections: scope.connections, drain, stop };
+}
+
+async function listen(
+  scope: PodScope,
+  sessions: InboundSessions,
+  kind: ProxyKind,
+): Promise<Listening> {
+  const { config, logger, sockets } = scope.node;
+  const common = {
+    ip: ipOf(config.ipv6Enabled ? "::" : "0.0.0.0"),
+    reusePort: config.inpodPortReuse,
+    transparent: kind === "pod" ? config.originalSource : "never",
+    onAcceptError: (error: MeshError) =>
+      logger.warn("cannot accept a connection", { error: describeError(error) }),
+    ...sockets,
+  } as const;
+  // HBONE connections have their own liveness check, the PING.
+  const { keepAlive: _unused, ...withoutKeepalive } = common;
+  const handlers: readonly (readonly [ListenTcpOptions, (socket: Socket) => Promise<void>])[] = [
+    [{ ...withoutKeepalive, port: config.inboundPort }, (socket) => sessions.handle(socket)],
+    ...(kind === "pod"
+      ? ([
+          [
+            { ...common, port: config.inboundPlaintextPort },
+            (socket: Socket) => handlePassthrough(scope, socket),
+          ],
+          [
+            { ...common, port: config.outboundPort },
+            (socket: Socket) => handleOutbound(scope, socket),
+          ],
+        ] as const)
+      : []),
+  ];
+  const listeners: TcpListener[] = [];
+  try {
+    for (const [options, handler] of handlers)
+      listeners.push(
+        await scope.network.listenTcp(options, (socket) => {
+          void handler(socket);
+        }),
+      );
+  } catch (thrown) {
+    for (const listener of listeners) void listener.close();
+    throw thrown;
+  }
+  return { listeners, transparent: listeners.every((listener) => listener.transparent) };
+}
