@@ -9,6 +9,10 @@ interface CommandEntry {
 }
 
 const commands: Readonly<Record<string, CommandEntry>> = {
+  demo: {
+    summary: "bring up a mesh in namespaces on this machine, check it and show it",
+    load: () => import("./demo.ts"),
+  },
   token: {
     summary: "print a bearer token for a component of the mesh",
     load: () => import("./token.ts"),

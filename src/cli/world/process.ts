@@ -86,14 +86,24 @@ export class ManagedProcess {
     if (this.#child.connected) this.#child.send(message);
   }
 
-  /** Resolves with the first line, printed already or later, that the test accepts. */
-  async waitForLine(
+  /** Resolves with the first line, printed already or later, that is accepted. */
+  waitForLine(
     accepts: (line: string) => boolean,
     timeoutMs: number,
     what: string,
   ): Promise<string> {
     const printed = this.#lines.find(accepts);
-    if (printed !== undefined) return printed;
+    return printed === undefined
+      ? this.nextLine(accepts, timeoutMs, what)
+      : Promise.resolve(printed);
+  }
+
+  /** Resolves with the first line printed from now on that is accepted. */
+  async nextLine(
+    accepts: (line: string) => boolean,
+    timeoutMs: number,
+    what: string,
+  ): Promise<string> {
     const over = new AbortController();
     const found = new Promise<string>((resolve) => {
       const stop = this.onLine((line) => {
@@ -104,13 +114,10 @@ export class ManagedProcess {
       over.signal.addEventListener("abort", stop, { once: true });
     });
     const timeout = systemClock.sleep(timeoutMs, over.signal).catch(() => undefined);
+    const ended = this.exited.then(() => undefined);
     try {
-      const line = await Promise.race([
-        found,
-        timeout,
-        this.exited.then(() => undefined as string | undefined),
-      ]);
-      if (line === undefined) throw this.failure(`did not say "${what}"`);
+      const line = await Promise.race([found, timeout, ended]);
+      if (typeof line !== "string") throw this.failure(`did not say ${what}`);
       return line;
     } finally {
       over.abort();

@@ -1,0 +1,122 @@
+/** The picture as lines of a terminal. Pure: the same state, width and height give the same text. */
+import type { ConnectionView, NodeView, PictureState, SceneView } from "./picture.ts";
+
+export interface RenderOptions {
+  readonly columns: number;
+  readonly rows: number;
+  readonly color: boolean;
+}
+
+type Style = "bold" | "dim" | "green" | "red" | "yellow" | "cyan";
+
+const codes: Readonly<Record<Style, string>> = {
+  bold: "1",
+  dim: "2",
+  green: "32",
+  red: "31",
+  yellow: "33",
+  cyan: "36",
+};
+
+type Paint = (style: Style, text: string) => string;
+
+function fit(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, Math.max(0, width - 1))}~` : text.padEnd(width);
+}
+
+function nodeLines(node: NodeView, width: number, paint: Paint): string[] {
+  const { ztunnel } = node;
+  const proxy = ztunnel === undefined ? "" : `${ztunnel.name} ${ztunnel.residentMb.toFixed(0)} MB`;
+  return [
+    paint("bold", fit(`${node.name} ${node.ip}  ${proxy}`, width)),
+    ...node.pods.map((pod) => {
+      const text = `  ${pod.name.padEnd(11)} ${pod.ip.padEnd(11)} `;
+      const state = fit(pod.inMesh ? "in the mesh" : "outside", width - text.length);
+      return text + paint(pod.inMesh ? "green" : "dim", state);
+    }),
+  ];
+}
+
+/** Nodes beside each other. */
+function worldLines(nodes: readonly NodeView[], columns: number, paint: Paint): string[] {
+  const width = Math.floor(columns / Math.max(1, nodes.length));
+  const blocks = nodes.map((node) => nodeLines(node, width, paint));
+  const height = Math.max(0, ...blocks.map((block) => block.length));
+  return Array.from({ length: height }, (_, row) =>
+    blocks
+      .map((block) => block[row] ?? " ".repeat(width))
+      .join("")
+      .trimEnd(),
+  );
+}
+
+function connectionLine(connection: ConnectionView, columns: number, paint: Paint): string {
+  const { from, to, how, identity, verdict, why, count } = connection;
+  const who = `  ${from.padEnd(10)} -> ${to.padEnd(11)} `;
+  const style = verdict === "ok" ? "green" : "red";
+  const as = how === "tunnel" ? `tunnel as ${identity}` : "plain";
+  const rest = columns - who.length - 23 - 8;
+  const outcome = why === "" ? verdict : `${verdict}: ${why}`;
+  return (
+    who +
+    paint(how === "tunnel" ? "cyan" : "yellow", fit(as, 23)) +
+    fit(`${count}x`, 7) +
+    paint(style, fit(outcome, rest).trimEnd())
+  );
+}
+
+function sceneLines(scene: SceneView, columns: number, paint: Paint): string[] {
+  if (scene.state !== "done") {
+    const sign = scene.state === "playing" ? ">>" : "  ";
+    const line = fit(` ${sign} ${scene.title}`, columns).trimEnd();
+    return [scene.state === "playing" ? paint("bold", line) : paint("dim", line)];
+  }
+  const sign = scene.ok ? paint("green", "ok") : paint("red", "!!");
+  const detail = fit(`      ${scene.detail.split("\n")[0]}`, columns).trimEnd();
+  return [
+    ` ${sign} ${fit(scene.title, columns - 4).trimEnd()}`,
+    scene.ok ? paint("dim", detail) : paint("red", detail),
+  ];
+}
+
+/** Scenes around the one that plays: what was last seen, and what comes next. */
+function stageLines(
+  scenes: readonly SceneView[],
+  columns: number,
+  room: number,
+  paint: Paint,
+): string[] {
+  const done = scenes.filter(({ state }) => state === "done");
+  const ahead = scenes.filter(({ state }) => state !== "done");
+  const failed = done.filter((scene) => scene.state === "done" && !scene.ok);
+  const next = ahead.slice(0, 2).flatMap((scene) => sceneLines(scene, columns, paint));
+  const past = [...new Set([...failed, ...done.slice(-room)])]
+    .sort((left, right) => done.indexOf(left) - done.indexOf(right))
+    .flatMap((scene) => sceneLines(scene, columns, paint));
+  return [...past.slice(-Math.max(0, room - next.length)), ...next];
+}
+
+/** At most `rows` lines. */
+export function renderPicture(state: PictureState, options: RenderOptions): string[] {
+  const { columns, rows, color } = options;
+  const paint: Paint = (style, text) => (color ? `\x1b[${codes[style]}m${text}\x1b[0m` : text);
+  const done = state.scenes.filter(({ state: how }) => how === "done").length;
+  const clock = `${done}/${state.scenes.length} scenes  ${Math.round(state.elapsedSeconds)} s`;
+  const title = "ambit demo: a mesh in network namespaces";
+  const head = [
+    paint("bold", title) + clock.padStart(Math.max(1, columns - title.length)),
+    "",
+    ...worldLines(state.nodes, columns, paint),
+    "",
+    paint("bold", "Connections"),
+  ];
+  const forConnections = Math.max(3, Math.min(8, Math.floor((rows - head.length) / 3)));
+  const connections = state.connections
+    .slice(0, forConnections)
+    .map((connection) => connectionLine(connection, columns, paint));
+  const top = [...head, ...connections, "", paint("bold", "Scenes")];
+  return [
+    ...top,
+    ...stageLines(state.scenes, columns, Math.max(2, rows - top.length), paint),
+  ].slice(0, rows);
+}

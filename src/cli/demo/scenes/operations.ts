@@ -1,0 +1,67 @@
+/** What an operator does: upgrade a ztunnel, look at its memory. */
+import { ECHO_PORT } from "../apps/protocol.ts";
+import type { Scene } from "../scene.ts";
+import { NODES } from "../shop.ts";
+import { expect, type Stage } from "../stage.ts";
+import { underLoad } from "./enrollment.ts";
+
+const IDLE_LIMIT_MB = 90;
+const CHURN_CONNECTIONS = 10_000;
+const CHURN_CONCURRENCY = 32;
+/** Connections before the base line is taken: caches and compiled code have their size by then. */
+const WARM_UP_CONNECTIONS = 2_000;
+const GROWTH_LIMIT_MB = 20;
+
+function residentMb(stage: Stage): number[] {
+  return NODES.map((node) => stage.mesh.ztunnel(node).process.residentKib() / 1024);
+}
+
+function inMb(values: readonly number[]): string {
+  return values.map((value) => `${value.toFixed(0)} MB`).join(" and ");
+}
+
+export const ztunnelReplaced: Scene = {
+  name: "ztunnel-replaced-under-load",
+  title: "A ztunnel is replaced under load, and no new connection fails",
+  play: async (stage) => {
+    const { outcome, requests, longestMs } = await underLoad(stage, () =>
+      stage.mesh.replaceZtunnel("node2"),
+    );
+    const { before, after } = outcome;
+    const exit = await before.process.exited;
+    expect(exit.code === 0, `the old one ended with ${exit.signal ?? exit.code}`);
+    return `process ${before.process.pid} gave way to ${after.process.pid}; ${requests} requests, none failed, slowest ${longestMs} ms`;
+  },
+};
+
+export const memoryIdle: Scene = {
+  name: "memory-idle",
+  title: "A ztunnel is small",
+  play: async (stage) => {
+    const resident = residentMb(stage);
+    expect(Math.max(...resident) < IDLE_LIMIT_MB, `resident memory is ${inMb(resident)}`);
+    return `resident memory is ${inMb(resident)}`;
+  },
+};
+
+export const memoryStable: Scene = {
+  name: "memory-stable",
+  title: `${CHURN_CONNECTIONS} connections leave no memory behind`,
+  play: async (stage) => {
+    const target = { host: stage.pod("catalog-v2").ip, port: ECHO_PORT };
+    const run = async (connections: number): Promise<number> => {
+      const result = await stage
+        .app("web")
+        .call("churn", { ...target, connections, concurrency: CHURN_CONCURRENCY });
+      expect(result.failed === 0, `${result.failed} failed: ${result.failures[0]?.reason}`);
+      return result.ok;
+    };
+    await run(WARM_UP_CONNECTIONS);
+    const before = residentMb(stage);
+    await run(CHURN_CONNECTIONS);
+    const after = residentMb(stage);
+    const grown = after.map((value, node) => value - (before[node] ?? 0));
+    expect(Math.max(...grown) < GROWTH_LIMIT_MB, `${inMb(before)} became ${inMb(after)}`);
+    return `${inMb(before)} before, ${inMb(after)} after`;
+  },
+};

@@ -1,0 +1,138 @@
+/** Everything a scene may use: the world, its applications, the mesh, the link, and what the ztunnels report. */
+import { systemClock } from "../../shared/base/clock.ts";
+import { readRedirectionStatuses, redirectionStatusDir } from "../../shared/status/redirection.ts";
+import { LinkCapture } from "../world/capture.ts";
+import { Mesh } from "../world/mesh.ts";
+import { startNameServer } from "../world/name-server.ts";
+import { namespaceObject, ObjectFolder, topologyObjects } from "../world/objects.ts";
+import { linkOf, type Pod, podOf } from "../world/topology.ts";
+import { World } from "../world/world.ts";
+import { type AccessEntry, AccessRecord, parseAccessLine } from "./access-log.ts";
+import { type RequestEvent, ShopApp } from "./apps/client.ts";
+import {
+  LEGACY_NAMESPACE,
+  SHOP_NAMESPACE,
+  SYSTEM_NAMESPACE,
+  shop,
+  ZTUNNEL_SERVICE_ACCOUNT,
+} from "./shop.ts";
+
+export interface StageListener {
+  onAccess(entry: AccessEntry): void;
+  onRequest(event: RequestEvent): void;
+}
+
+export class Stage {
+  readonly world: World;
+  readonly mesh: Mesh;
+  readonly folder: ObjectFolder;
+  readonly link: LinkCapture;
+  readonly access: AccessRecord;
+  readonly #apps: ReadonlyMap<string, ShopApp>;
+
+  private constructor(
+    world: World,
+    mesh: Mesh,
+    folder: ObjectFolder,
+    access: AccessRecord,
+    apps: ReadonlyMap<string, ShopApp>,
+  ) {
+    this.world = world;
+    this.mesh = mesh;
+    this.folder = folder;
+    this.access = access;
+    this.#apps = apps;
+    this.link = new LinkCapture(linkOf("node1"));
+  }
+
+  /** Builds the world and starts every process; nobody is enrolled yet. */
+  static async open(program: readonly string[], listener: StageListener): Promise<Stage> {
+    const world = await World.create(shop);
+    await startNameServer(world.topology);
+    const folder = new ObjectFolder(world.path("objects"));
+    folder.write("topology", topologyObjects(world.topology));
+    folder.write("system", [namespaceObject(SYSTEM_NAMESPACE), namespaceObject(LEGACY_NAMESPACE)]);
+    writeEnrollment(folder, false);
+    const apps = new Map(
+      world.topology.pods
+        .filter(({ app }) => app !== "ztunnel")
+        .map((pod) => [pod.name, ShopApp.start(world, pod, program)]),
+    );
+    const access = new AccessRecord();
+    const mesh = new Mesh(world, {
+      program,
+      config: folder.path,
+      serviceAccount: `${SYSTEM_NAMESPACE}/${ZTUNNEL_SERVICE_ACCOUNT}`,
+      onZtunnelLine: (node, line) => {
+        const entry = parseAccessLine(node, line);
+        if (entry === undefined) return;
+        access.add(entry);
+        listener.onAccess(entry);
+      },
+    });
+    for (const app of apps.values()) app.onRequest((event) => listener.onRequest(event));
+    await Promise.all([mesh.start(), ...[...apps.values()].map((app) => app.ready)]);
+    return new Stage(world, mesh, folder, access, apps);
+  }
+
+  app(name: string): ShopApp {
+    const app = this.#apps.get(name);
+    if (app === undefined) throw new RangeError(`no application "${name}" in the shop`);
+    return app;
+  }
+
+  pod(name: string): Pod {
+    return podOf(this.world.topology, name);
+  }
+
+  /** The pods that the label on the shop's namespace concerns. */
+  get shopPods(): readonly Pod[] {
+    return this.world.topology.pods.filter(({ namespace }) => namespace === SHOP_NAMESPACE);
+  }
+
+  /** Uids of the pods whose traffic is redirected, as the node agents report. */
+  async redirectedUids(): Promise<readonly string[]> {
+    const readings = await readRedirectionStatuses(await redirectionStatusDir(this.folder.path));
+    return readings.flatMap((reading) => (reading.kind === "status" ? reading.status.pods : []));
+  }
+
+  /** Puts the shop's namespace into the mesh, or takes it out. */
+  enroll(enrolled: boolean): void {
+    writeEnrollment(this.folder, enrolled);
+  }
+
+  async close(): Promise<void> {
+    this.link.close();
+    await this.world.close();
+  }
+}
+
+function writeEnrollment(folder: ObjectFolder, enrolled: boolean): void {
+  const labels = enrolled ? { "istio.io/dataplane-mode": "ambient" } : {};
+  folder.write("shop", [namespaceObject(SHOP_NAMESPACE, labels)]);
+}
+
+/** What a scene saw to be wrong. */
+export class CheckFailed extends Error {
+  override readonly name = "CheckFailed";
+}
+
+export function expect(holds: boolean, otherwise: string): asserts holds {
+  if (!holds) throw new CheckFailed(otherwise);
+}
+
+/** Asks every few milliseconds until the answer is not undefined; fails with `otherwise` when the time is over. */
+export async function eventually<T>(
+  otherwise: string | (() => string),
+  timeoutMs: number,
+  ask: () => T | undefined | Promise<T | undefined>,
+): Promise<T> {
+  const deadlineMs = systemClock.monotonicMs() + timeoutMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (systemClock.monotonicMs() > deadlineMs)
+      throw new CheckFailed(typeof otherwise === "string" ? otherwise : otherwise());
+    await systemClock.sleep(20);
+  }
+}
