@@ -44,10 +44,10 @@ export class MeshStore implements MeshView {
 
   /** Applies a batch and tells the listeners once, if anything changed. */
   apply(update: MeshUpdate): void {
-    const touched = {
-      workloads: new Set<string>(),
-      services: new Set<ServiceKey>(),
-      policies: new Set<string>(),
+    const touched: Touched = {
+      workloads: new Set(),
+      services: new Set(),
+      policies: new Set(),
     };
     for (const address of update.addresses ?? []) this.#upsertAddress(address, touched);
     this.#upsertPolicies(update, touched);
@@ -184,4 +184,5 @@ export class MeshStore implements MeshView {
 interface Touched {
   readonly workloads: Set<string>;
   readonly services: Set<ServiceKey>;
+  readonly policies: Set<string>;
 }

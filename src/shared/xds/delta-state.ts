@@ -1,0 +1,189 @@
+/**
+ * The delta protocol's bookkeeping for one client, without I/O (wire/ztunnel.md section 1.3): which requests to send, what a
+ * response changes, and which names are held. It outlives streams: on a new stream everything held is named again.
+ */
+import type { MeshUpdate } from "../model/mesh-update.ts";
+import type { RefusedPolicy } from "../model/mesh-view.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Address } from "../model/workload.ts";
+import type { DeltaDiscoveryResponse } from "../wire/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { decodeAddress, decodeAuthorization } from "./decode.ts";
+import { DecodeError } from "./decode-common.ts";
+import { addressType, authorizationType, type XdsNode } from "./types.ts";
+
+/** A request, as plain data; fields that are absent stay unset on the wire. */
+export interface DeltaRequest {
+  readonly typeUrl: string;
+  readonly node?: XdsNode;
+  readonly subscribe?: readonly string[];
+  readonly unsubscribe?: readonly string[];
+  readonly initialVersions?: ReadonlyMap<string, string>;
+  readonly nonce?: string;
+  /** Text of a NACK. */
+  readonly error?: string;
+}
+
+/** What one response means. */
+export interface Received {
+  readonly update: MeshUpdate;
+  /** The ACK or NACK; to be sent after the update has taken effect. */
+  readonly answer: DeltaRequest;
+  /** `name: reason` of each refused resource. */
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+  /** Demanded names that are answered now, with a resource or with its absence. */
+  readonly answered: readonly string[];
+}
+
+const subscribed = [addressType, authorizationType] as const;
+
+export class DeltaState {
+  readonly #onDemand: boolean;
+  /** Accepted resources by type: name to last version. Refused ones are not remembered. */
+  readonly #held = new Map<string, Map<string, string>>(
+    subscribed.map((typeUrl) => [typeUrl, new Map()]),
+  );
+  /** Keys ever asked for; they stay subscribed, so an absent one may still come. */
+  readonly #demanded = new Set<string>();
+  readonly #answered = new Set<string>();
+  readonly #awaitingFirst: Set<string>;
+
+  constructor(options: { readonly onDemand: boolean }) {
+    this.#onDemand = options.onDemand;
+    this.#awaitingFirst = new Set(options.onDemand ? [authorizationType] : subscribed);
+  }
+
+  /** Whether each type that is subscribed as a whole has been ACKed once. */
+  get synced(): boolean {
+    return this.#awaitingFirst.size === 0;
+  }
+
+  /** What is still missing, for the log. */
+  get awaitingFirst(): readonly string[] {
+    return [...this.#awaitingFirst];
+  }
+
+  /** The first requests of a new stream. An address subscription by demand starts as a subscription to nothing. */
+  initialRequests(node: XdsNode): DeltaRequest[] {
+    return subscribed.map((typeUrl) => {
+      const request = { typeUrl, node, initialVersions: this.#versions(typeUrl) };
+      return this.#onDemand && typeUrl === addressType
+        ? { ...request, subscribe: ["*"], unsubscribe: ["*"] }
+        : request;
+    });
+  }
+
+  /** Notes the demand. Undefined when the key was asked for before: the subscription stands. */
+  demand(key: string): DeltaRequest | undefined {
+    if (!this.#onDemand || this.#demanded.has(key)) return undefined;
+    this.#demanded.add(key);
+    return { typeUrl: addressType, subscribe: [key] };
+  }
+
+  /** Whether there is nothing to wait for: answered before, or everything is subscribed anyway. */
+  isAnswered(key: string): boolean {
+    return !this.#onDemand || this.#answered.has(key) || this.#heldOf(addressType).has(key);
+  }
+
+  receive(response: DeltaDiscoveryResponse): Received {
+    const { typeUrl, nonce } = response;
+    const result = decodeAll(response);
+    if (typeUrl === addressType || typeUrl === authorizationType) this.#remember(response, result);
+    const problems = result.problems.map(({ name, reason }) => `${name}: ${reason}`);
+    if (problems.length === 0) this.#awaitingFirst.delete(typeUrl);
+    const answer: DeltaRequest = { typeUrl, nonce };
+    return {
+      update: result.update,
+      answer: problems.length === 0 ? answer : { ...answer, error: problems.join("; ") },
+      problems,
+      warnings: result.warnings,
+      answered: typeUrl === addressType ? this.#settle(response) : [],
+    };
+  }
+
+  #remember(response: DeltaDiscoveryResponse, result: DecodedResponse): void {
+    const held = this.#heldOf(response.typeUrl);
+    const refused = new Set(result.problems.map((problem) => problem.name));
+    for (const { name, version } of response.resources)
+      if (!refused.has(name)) held.set(name, version);
+    for (const name of response.removedResources) held.delete(name);
+  }
+
+  /** Names, and aliases too: a demand by address is answered by a resource that is named after its uid. */
+  #settle(response: DeltaDiscoveryResponse): string[] {
+    const names = [
+      ...response.resources.flatMap((resource) => [resource.name, ...resource.aliases]),
+      ...response.removedResources,
+    ];
+    const answered = names.filter((name) => this.#demanded.has(name));
+    for (const name of answered) this.#answered.add(name);
+    return answered;
+  }
+
+  #heldOf(typeUrl: string): Map<string, string> {
+    const held = this.#held.get(typeUrl) ?? new Map<string, string>();
+    this.#held.set(typeUrl, held);
+    return held;
+  }
+
+  #versions(typeUrl: string): ReadonlyMap<string, string> {
+    const versions = new Map(this.#heldOf(typeUrl));
+    if (typeUrl !== addressType) return versions;
+    for (const key of this.#demanded) if (!versions.has(key)) versions.set(key, "");
+    return versions;
+  }
+}
+
+interface DecodedResponse {
+  readonly update: MeshUpdate;
+  readonly problems: readonly { readonly name: string; readonly reason: string }[];
+  readonly warnings: readonly string[];
+}
+
+const nothing: DecodedResponse = { update: {}, problems: [], warnings: [] };
+
+/** An unknown type is acknowledged and otherwise ignored, as by the reference. */
+function decodeAll(response: DeltaDiscoveryResponse): DecodedResponse {
+  switch (response.typeUrl) {
+    case addressType:
+      return decodeAddresses(response);
+    case authorizationType:
+      return decodePolicies(response);
+    default:
+      return nothing;
+  }
+}
+
+function decodeAddresses(response: DeltaDiscoveryResponse): DecodedResponse {
+  const addresses: Address[] = [];
+  const problems: { name: string; reason: string }[] = [];
+  for (const resource of response.resources) {
+    try {
+      addresses.push(decodeAddress(resource));
+    } catch (thrown) {
+      if (!(thrown instanceof DecodeError)) throw thrown;
+      problems.push({ name: resource.name, reason: thrown.message });
+    }
+  }
+  const update: MeshUpdate = { addresses, removedAddresses: response.removedResources };
+  return { update, problems, warnings: [] };
+}
+
+function decodePolicies(response: DeltaDiscoveryResponse): DecodedResponse {
+  const policies: Policy[] = [];
+  const refusedPolicies: RefusedPolicy[] = [];
+  const problems: { name: string; reason: string }[] = [];
+  const warnings: string[] = [];
+  for (const resource of response.resources) {
+    const outcome = decodeAuthorization(resource);
+    if (outcome.kind === "policy") {
+      policies.push(outcome.policy);
+      warnings.push(...outcome.warnings.map((warning) => `${resource.name}: ${warning}`));
+      continue;
+    }
+    problems.push({ name: resource.name, reason: outcome.problem });
+    if (outcome.refused !== undefined) refusedPolicies.push(outcome.refused);
+  }
+  const removedPolicies = response.removedResources;
+  return { update: { policies, refusedPolicies, removedPolicies }, problems, warnings };
+}
