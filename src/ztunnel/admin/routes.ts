@@ -1,0 +1,20 @@
+/** The paths of the admin port that only a ztunnel has. */
+import { type AdminHandler, jsonAnswer, textAnswer } from "../../shared/admin/http-server.ts";
+import { type DecisionRing, decisionView } from "../proxy/decisions.ts";
+import { configDump, type DumpSources } from "./config-dump.ts";
+
+const defaultDecisions = 50;
+
+export function ztunnelRoutes(
+  dump: DumpSources,
+  decisions: DecisionRing,
+): Readonly<Record<string, AdminHandler>> {
+  return {
+    "/config_dump": () => jsonAnswer(configDump(dump)),
+    "/debug/decisions": ({ query }) => {
+      const text = query.get("n") ?? String(defaultDecisions);
+      if (!/^\d{1,6}$/.test(text)) return textAnswer(400, "n must be a number\n");
+      return jsonAnswer({ decisions: decisions.latest(Number(text)).map(decisionView) });
+    },
+  };
+}
