@@ -24,15 +24,22 @@ function fit(text: string, width: number): string {
   return text.length > width ? `${text.slice(0, Math.max(0, width - 1))}~` : text.padEnd(width);
 }
 
+/** Painted text of an exact width; the padding stays unpainted, so that it can be trimmed. */
+function cell(text: string, width: number, paint: (text: string) => string): string {
+  const fitted = fit(text, width).trimEnd();
+  return paint(fitted) + " ".repeat(Math.max(0, width - fitted.length));
+}
+
 function nodeLines(node: NodeView, width: number, paint: Paint): string[] {
   const { ztunnel } = node;
   const proxy = ztunnel === undefined ? "" : `${ztunnel.name} ${ztunnel.residentMb.toFixed(0)} MB`;
   return [
-    paint("bold", fit(`${node.name} ${node.ip}  ${proxy}`, width)),
+    cell(`${node.name} ${node.ip}  ${proxy}`, width - 1, (text) => paint("bold", text)).concat(" "),
     ...node.pods.map((pod) => {
       const text = `  ${pod.name.padEnd(11)} ${pod.ip.padEnd(11)} `;
-      const state = fit(pod.inMesh ? "in the mesh" : "outside", width - text.length);
-      return text + paint(pod.inMesh ? "green" : "dim", state);
+      const style = pod.inMesh ? "green" : "dim";
+      const state = pod.inMesh ? "in mesh" : "outside";
+      return text + cell(state, width - text.length, (word) => paint(style, word));
     }),
   ];
 }
