@@ -1,0 +1,29 @@
+# docker build -t ambit .
+# One image for every role: docker run ambit <role> ...
+
+FROM node:24-bookworm-slim AS build
+WORKDIR /src
+COPY package.json package-lock.json ./
+# No package needs to compile or download anything here; esbuild and koffi bring their binaries as packages.
+RUN npm ci --ignore-scripts --no-fund --no-audit
+COPY tsconfig.json ./
+COPY scripts/build.mjs scripts/
+COPY src src
+RUN node scripts/build.mjs \
+ && mkdir -p /out/node_modules \
+ && cp -r dist /out/dist \
+ && cp -r node_modules/koffi node_modules/@koromix /out/node_modules/ \
+ && rm -rf /out/node_modules/koffi/src /out/node_modules/koffi/vendor /out/node_modules/koffi/doc /out/dist/*.map /out/dist/chunks/*.map
+
+FROM node:24-bookworm-slim
+RUN apt-get update -q \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends iproute2 nftables \
+ && rm -rf /var/lib/apt/lists/* /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /opt/yarn*
+COPY --from=build /out /app
+COPY LICENSE /app/
+COPY scripts/container-entry.sh /usr/local/bin/ambit
+# The control plane and the tools need no rights. The ztunnel and the node agent enter the namespaces of pods: run them as
+# user 0 with the capabilities NET_ADMIN, SYS_ADMIN and NET_RAW, all others dropped.
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/ambit"]
+CMD ["--help"]
