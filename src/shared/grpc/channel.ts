@@ -3,6 +3,7 @@
  * bearer token that is read again for every call, roots that are read again for every channel.
  */
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { type ChannelCredentials, type ChannelOptions, credentials, Metadata } from "@grpc/grpc-js";
 import type { GrpcEndpointOptions } from "./types.ts";
@@ -11,6 +12,9 @@ import type { GrpcEndpointOptions } from "./types.ts";
 const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
 const KEEPALIVE_INTERVAL_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
+
+/** What the control plane is called in a cluster. */
+const SERVICE_NAME = "istiod.istio-system.svc";
 
 /** Where distributions keep the machine's roots. */
 const systemRootFiles = [
@@ -88,7 +92,9 @@ export function grpcTarget(endpoint: GrpcEndpointOptions): GrpcTarget {
   };
   if (url.protocol === "http:")
     return { target, credentials: credentials.createInsecure(), options };
-  const verify = (host: string, certificate: PeerCertificate): Error | undefined => {
+  // Not the host that grpc-js passes: for an address that is the name we send below.
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const verify = (_sent: string, certificate: PeerCertificate): Error | undefined => {
     const problem = checkServerIdentity(host, certificate);
     if (problem === undefined || altHostname === undefined) return problem;
     return checkServerIdentity(altHostname, certificate);
@@ -97,6 +103,9 @@ export function grpcTarget(endpoint: GrpcEndpointOptions): GrpcTarget {
   return {
     target,
     credentials: credentials.createSsl(roots, null, null, { checkServerIdentity: verify }),
-    options,
+    // An address is no server name (RFC 6066), but grpc-js would send it.
+    options: isIP(host)
+      ? { ...options, "grpc.ssl_target_name_override": altHostname ?? SERVICE_NAME }
+      : options,
   };
 }
