@@ -42,18 +42,28 @@ const SUITES_12 = [
 const CLASSIC_GROUPS = ["X25519", "P-256", "P-384"];
 const HYBRID_GROUP = "X25519MLKEM768";
 
+/** First OpenSSL with the hybrid group. */
+const HYBRID_SINCE = [3, 5] as const;
+
 let hybridSupport: boolean | undefined;
 
-/** Whether this OpenSSL has the hybrid group (3.5 and newer); found out by trying, once. */
-export function hasHybridGroup(): boolean {
-  if (hybridSupport === undefined) {
-    try {
-      createSecureContext({ ecdhCurve: HYBRID_GROUP });
-      hybridSupport = true;
-    } catch {
-      hybridSupport = false;
-    }
+function probeHybridGroup(): boolean {
+  // A group that OpenSSL does not know leaves an error behind in its queue, which the next unrelated call of node:crypto
+  // may then throw (seen on Node 20). So old versions are not even asked.
+  const [major = 0, minor = 0] = process.versions.openssl.split(".").map(Number);
+  const [sinceMajor, sinceMinor] = HYBRID_SINCE;
+  if (major < sinceMajor || (major === sinceMajor && minor < sinceMinor)) return false;
+  try {
+    createSecureContext({ ecdhCurve: HYBRID_GROUP });
+    return true;
+  } catch {
+    return false;
   }
+}
+
+/** Whether this OpenSSL has the hybrid group; found out once. */
+export function hasHybridGroup(): boolean {
+  hybridSupport ??= probeHybridGroup();
   return hybridSupport;
 }
 

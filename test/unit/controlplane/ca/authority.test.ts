@@ -214,7 +214,10 @@ test("a token file is read again for every call, and an empty one is an error on
 
 test("a request that proves no key is an error of its sender", async () => {
   const roots = readFileSync(join(stateDir, "root-cert.pem"));
-  const raw = new Client(address.slice("https://".length), credentials.createSsl(roots));
+  const raw = new Client(
+    address.replace("https://127.0.0.1", "localhost"),
+    credentials.createSsl(roots),
+  );
   const metadata = new Metadata();
   metadata.set("authorization", `Bearer ${await tokenFor(nodeToken)}`);
   const { path, requestSerialize, responseDeserialize } = createCertificateMethod;
