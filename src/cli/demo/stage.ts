@@ -101,6 +101,13 @@ export class Stage {
     writeEnrollment(this.folder, enrolled);
   }
 
+  /** Takes a pod out of the objects, as deleting it would. */
+  removePod(name: string): void {
+    const { topology } = this.world;
+    const pods = topology.pods.filter((pod) => pod.name !== name);
+    this.folder.write("topology", topologyObjects({ ...topology, pods }));
+  }
+
   async close(): Promise<void> {
     this.link.close();
     await this.world.close();
