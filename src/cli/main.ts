@@ -13,6 +13,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "bring up a mesh in namespaces on this machine, check it and show it",
     load: () => import("./demo.ts"),
   },
+  nodeagent: {
+    summary: "capture the pods of a node and hand them to its ztunnel",
+    load: () => import("./nodeagent.ts"),
+  },
   token: {
     summary: "print a bearer token for a component of the mesh",
     load: () => import("./token.ts"),
