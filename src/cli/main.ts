@@ -21,6 +21,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "print a bearer token for a component of the mesh",
     load: () => import("./token.ts"),
   },
+  ztunnel: {
+    summary: "carry the traffic of a node's pods through the mesh",
+    load: () => import("./ztunnel.ts"),
+  },
 };
 
 function helpText(): string {

@@ -10,6 +10,7 @@ import {
   variable,
 } from "../shared/base/env.ts";
 import { type IpAddress, parseIp } from "../shared/net/ip.ts";
+import { LogFilter } from "../shared/telemetry/logger.ts";
 import { parseCpuQuantity, parseWorkerThreads, type WorkerThreads } from "./worker-threads.ts";
 
 export interface WorkloadInfo {
@@ -41,6 +42,10 @@ function workloadInfo(text: string): WorkloadInfo {
   if (namespace === "" || name === "" || serviceAccount === "" || rest.length > 0)
     throw new RangeError("expected namespace/name/serviceaccount");
   return { namespace, name, serviceAccount };
+}
+
+function logDirectives(text: string): string {
+  return new LogFilter(text).toString();
 }
 
 const defaultRoot = "./var/run/secrets/istio/root-cert.pem";
@@ -180,7 +185,12 @@ export const variables = {
     "policy decisions at level info instead of debug",
   ),
   logFormat: variable("LOG_FORMAT", oneOf("plain", "json"), "plain" as const, "form of log lines"),
-  logFilter: variable("RUST_LOG", anyText, "info", "log levels, as the reference spells them"),
+  logFilter: variable(
+    "RUST_LOG",
+    logDirectives,
+    "info",
+    "log levels, as the reference spells them",
+  ),
   workerThreads: variable<WorkerThreads>(
     "ZTUNNEL_WORKER_THREADS",
     parseWorkerThreads,

@@ -56,7 +56,9 @@ export class LogFilter {
       const level = (equals < 0 ? part : part.slice(equals + 1)).toLowerCase();
       if (level !== "off" && !logLevels.includes(level as LogLevel))
         return `unknown log level in "${part}"`;
-      parsed.push([equals < 0 ? undefined : part.slice(0, equals), level as LogLevel | "off"]);
+      // The reference's targets carry its name; ours are the same without it.
+      const scope = equals < 0 ? "" : part.slice(0, equals).replace(/^ztunnel(::|$)/, "");
+      parsed.push([scope === "" ? undefined : scope, level as LogLevel | "off"]);
     }
     for (const [scope, level] of parsed) {
       if (scope === undefined) this.#fallback = level;

@@ -1,0 +1,303 @@
+/**
+ * The ztunnel process, wired in the order of wire/ztunnel.md section 10.2: operators' ports first (a conflict there stops the
+ * start), then the control plane, and only with the mesh's state at hand the data path.
+ */
+import { type AdminServer, startAdminServer } from "../shared/admin/http-server.ts";
+import { indexRoute, operatorRoutes } from "../shared/admin/operator-routes.ts";
+import { readinessRoutes } from "../shared/admin/readiness-server.ts";
+import { statsRoutes } from "../shared/admin/stats-routes.ts";
+import type { Clock } from "../shared/base/clock.ts";
+import { describeError } from "../shared/base/errors.ts";
+import { Readiness } from "../shared/base/readiness.ts";
+import { MeshStore } from "../shared/model/store.ts";
+import { raiseFileLimit } from "../shared/os/limits.ts";
+import { hostNetwork } from "../shared/os/pod-network.ts";
+import { verifyPrivileges } from "../shared/os/privileges.ts";
+import { createLogger, LogFilter, type Logger } from "../shared/telemetry/logger.ts";
+import { Metrics } from "../shared/telemetry/metrics.ts";
+import type { DumpSources } from "./admin/config-dump.ts";
+import { ztunnelRoutes } from "./admin/routes.ts";
+import type { ZtunnelConfig } from "./config.ts";
+import { type Certificates, createCertificates, createXdsClient } from "./control-plane.ts";
+import { WorkloadManager } from "./inpod/workload-manager.ts";
+import { runZdsClient } from "./inpod/zds-client.ts";
+import { PodProxies } from "./pod-factory.ts";
+import { DecisionRing } from "./proxy/decisions.ts";
+import type { RunningPodProxy } from "./proxy/pod-proxy.ts";
+import { createHostnameResolver } from "./proxy/resolve-hostname.ts";
+import { illegalPorts } from "./proxy/route.ts";
+import { type NodeScope, socketOptions } from "./proxy/scope.ts";
+import { createDnsMetrics } from "./telemetry/dns-metrics.ts";
+import { createZtunnelMetrics, type ZtunnelMetrics } from "./telemetry/metrics.ts";
+import { TrafficReporter } from "./telemetry/report.ts";
+
+export interface ZtunnelDeps {
+  readonly config: ZtunnelConfig;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Takes finished log lines. */
+  readonly writeLog: (line: string) => void;
+  readonly version: string;
+  /** Aborts: drain and end. */
+  readonly shutdown: AbortSignal;
+  /** Aborts: end at once. */
+  readonly kill: AbortSignal;
+}
+
+/** Parts that do not depend on one another's start. */
+interface Core {
+  readonly deps: ZtunnelDeps;
+  readonly filter: LogFilter;
+  readonly logger: Logger;
+  readonly registry: Metrics;
+  readonly metrics: ZtunnelMetrics;
+  readonly readiness: Readiness;
+  readonly store: MeshStore;
+  readonly certificates: Certificates;
+  readonly node: NodeScope;
+  readonly proxies: PodProxies;
+  readonly manager: WorkloadManager | undefined;
+}
+
+function createCore(deps: ZtunnelDeps): Core {
+  const { config, clock, random } = deps;
+  const filter = new LogFilter(config.logFilter);
+  const logger = createLogger(
+    { clock, filter, format: config.logFormat, write: deps.writeLog },
+    "app",
+  );
+  const registry = new Metrics();
+  const metrics = createZtunnelMetrics(registry, config.istioVersion ?? "unknown");
+  const readiness = new Readiness();
+  const store = new MeshStore({ localNode: config.localNode });
+  const certificates = createCertificates({
+    config,
+    store,
+    clock,
+    logger,
+    events: metrics.xds,
+    random,
+  });
+  const reporter = new TrafficReporter(metrics, logger.scope("access"), clock);
+  registry.beforeRender(() => reporter.flush());
+  const node: NodeScope = {
+    config,
+    store,
+    secrets: certificates.secrets,
+    reporter,
+    decisions: new DecisionRing(config.decisionRingSize),
+    resolveHostname: createHostnameResolver(clock, config.ipv6Enabled),
+    illegalPorts: illegalPorts({ socks5: config.socks5 }),
+    sockets: socketOptions(config),
+    logger: logger.scope("proxy"),
+    policyLogger: logger.scope("rbac"),
+    clock,
+    random,
+  };
+  const proxies = new PodProxies(node, createDnsMetrics(registry));
+  const manager =
+    config.proxyMode === "shared"
+      ? new WorkloadManager({
+          factory: proxies,
+          metrics: podMetrics(metrics),
+          readiness,
+          log: logger.scope("inpod"),
+        })
+      : undefined;
+  return {
+    deps,
+    filter,
+    logger,
+    registry,
+    metrics,
+    readiness,
+    store,
+    certificates,
+    node,
+    proxies,
+    manager,
+  };
+}
+
+function podMetrics({ pods }: ZtunnelMetrics) {
+  return {
+    activeProxies: (count: number) => {
+      pods.active.value = count;
+    },
+    pendingProxies: (count: number) => {
+      pods.pending.value = count;
+    },
+    proxyStarted: () => {
+      pods.started.value++;
+    },
+    proxyStopped: () => {
+      pods.stopped.value++;
+    },
+  };
+}
+
+/** Pods that run, and those whose proxy does not start yet. */
+function dumpSources(core: Core): DumpSources {
+  const { manager, proxies, certificates, store, deps } = core;
+  return {
+    config: deps.config,
+    store,
+    certificates: () => certificates.secrets.snapshot(),
+    pods:
+      manager &&
+      (() => [
+        ...proxies.states(),
+        ...[...manager.state.pending.values()].map(({ uid, info }) => ({
+          uid,
+          state: "Pending" as const,
+          info,
+          connections: undefined,
+        })),
+      ]),
+    version: deps.version,
+    staticConfig: { workloads: [], policies: [], services: [] },
+  };
+}
+
+/** All three or none. */
+async function startAdmin(core: Core, quit: () => void): Promise<readonly AdminServer[]> {
+  const { config, clock } = core.deps;
+  const routes = {
+    ...operatorRoutes({ filter: core.filter, defaultFilter: config.logFilter, clock, quit }),
+    ...ztunnelRoutes(dumpSources(core), core.node.decisions),
+  };
+  const anyHost = config.ipv6Enabled ? ["::"] : ["0.0.0.0"];
+  const servers: AdminServer[] = [];
+  try {
+    servers.push(
+      await startAdminServer({
+        name: "admin",
+        hosts: config.ipv6Enabled ? ["127.0.0.1", "::1"] : ["127.0.0.1"],
+        port: config.adminPort,
+        routes: { ...indexRoute("ambit ztunnel", routes), ...routes },
+      }),
+      await startAdminServer({
+        name: "readiness",
+        hosts: anyHost,
+        port: config.readinessPort,
+        routes: readinessRoutes(core.readiness),
+      }),
+      await startAdminServer({
+        name: "stats",
+        hosts: anyHost,
+        port: config.statsPort,
+        routes: statsRoutes(core.registry),
+      }),
+    );
+    return servers;
+  } catch (thrown) {
+    await Promise.all(servers.map((server) => server.close()));
+    throw thrown;
+  }
+}
+
+/** Proxies outside the workload manager. */
+async function startOwnProxies(core: Core): Promise<readonly RunningPodProxy[]> {
+  const { config, clock } = core.deps;
+  const { name, namespace, serviceAccount } = config.pod;
+  if (config.proxyMode === "dedicated") {
+    const info = config.proxyWorkload;
+    return info === undefined ? [] : [await core.proxies.startIn(hostNetwork(clock), info, "pod")];
+  }
+  if (
+    !config.proxy ||
+    name === undefined ||
+    namespace === undefined ||
+    serviceAccount === undefined
+  )
+    return [];
+  const info = { name, namespace, serviceAccount };
+  return [await core.proxies.startIn(hostNetwork(clock), info, "self-inbound")];
+}
+
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** Runs until told to stop, drains, and resolves; rejects when it cannot start or may not go on. */
+export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
+  const { config, clock } = deps;
+  const core = createCore(deps);
+  const { logger, readiness } = core;
+  raiseFileLimit();
+  if (config.proxyMode === "shared" && config.packetMark !== undefined)
+    verifyPrivileges(config.packetMark);
+  const synced = readiness.block("state manager");
+  const proxyStarted = readiness.block("proxy");
+  const dnsStarted = config.dnsProxy ? readiness.block("dns proxy") : undefined;
+  const quit = new AbortController();
+  const stop = AbortSignal.any([deps.shutdown, deps.kill, quit.signal]);
+  const admin = await startAdmin(core, () => quit.abort(new Error("quitquitquit")));
+  logger.info("ztunnel starting", { version: deps.version, mode: config.proxyMode });
+  const everything = new AbortController();
+  const zds = new AbortController();
+  const xds = createXdsClient({ ...core.node, logger, events: core.metrics.xds });
+  const xdsRun = xds?.run(everything.signal);
+  let own: readonly RunningPodProxy[] = [];
+  try {
+    const began = await Promise.race([xds?.synced ?? Promise.resolve(), aborted(stop)]);
+    void began;
+    if (!stop.aborted) {
+      synced.release();
+      own = await startOwnProxies(core);
+      proxyStarted.release();
+      dnsStarted?.release();
+      const stopReady = readiness.onReady(() => logger.info("ready"));
+      if (readiness.ready) logger.info("ready");
+      await Promise.race([serveZds(core, zds.signal), aborted(stop)]);
+      stopReady();
+    }
+    logger.info("shutting down", { deadline: `${config.selfTerminationDeadlineMs}ms` });
+    await drain(core, own, zds);
+  } finally {
+    zds.abort(new Error("shutting down"));
+    everything.abort(new Error("shutting down"));
+    for (const proxy of own) proxy.stop();
+    core.certificates.close();
+    await xdsRun;
+    await Promise.all(admin.map((server) => server.close()));
+    await clock.sleep(0);
+  }
+}
+
+/** Serves the node agent; in dedicated mode there is none, and this never ends. */
+async function serveZds(core: Core, signal: AbortSignal): Promise<void> {
+  const { manager, logger, deps } = core;
+  if (manager === undefined) return aborted(signal);
+  const { config, clock, random } = deps;
+  await runZdsClient(
+    { manager, clock, log: logger.scope("inpod"), random },
+    config.inpodUds,
+    signal,
+  );
+}
+
+/** Graceful to the deadline, forced after it or at a second request. */
+async function drain(
+  core: Core,
+  own: readonly RunningPodProxy[],
+  zds: AbortController,
+): Promise<void> {
+  const { deps, manager, logger } = core;
+  const { selfTerminationDeadlineMs: deadlineMs } = deps.config;
+  zds.abort(new Error("shutting down"));
+  const drained = Promise.all([
+    manager?.drain(deadlineMs),
+    ...own.map((proxy) => proxy.drain(deadlineMs)),
+  ]);
+  try {
+    await Promise.race([drained, aborted(deps.kill)]);
+    logger.info("shutdown complete");
+  } catch (thrown) {
+    logger.warn("shutdown was not clean", { error: describeError(thrown) });
+  }
+}
