@@ -2,6 +2,7 @@
  * The TLS parameters of HBONE (wire/ztunnel.md section 4.6) and the contexts built from them: one for each role of a
  * certificate, shared by all its connections.
  */
+import { constants } from "node:crypto";
 import {
   createSecureContext,
   createServer,
@@ -116,6 +117,8 @@ export function createClientContext(material: TlsMaterial, settings: TlsSettings
 export function createTlsAcceptor(material: TlsMaterial, settings: TlsSettings): Server {
   return createServer({
     ...contextOptions(material, settings),
+    // A resumed session would not verify the client's certificate again (expired, revoked, other roots).
+    secureOptions: constants.SSL_OP_NO_TICKET,
     requestCert: true,
     rejectUnauthorized: true,
     ALPNProtocols: ["h2"],
