@@ -2,7 +2,7 @@
  * Where log lines go: collected for a moment, then written in one asynchronous system call. Nothing is dropped; when the
  * reader of the log stands still and too much has piled up, writing blocks (wire/ztunnel.md section 9.1).
  */
-import { SonicBoom } from "sonic-boom";
+import sonicBoom from "sonic-boom";
 import type { Clock, Timer } from "../base/clock.ts";
 
 /** About 10,000 lines of an access log. */
@@ -17,7 +17,7 @@ export interface LineWriter {
 }
 
 export function createLineWriter(fd: number, clock: Clock): LineWriter {
-  const sink = new SonicBoom({ fd, sync: false, minLength: 0 });
+  const sink = new sonicBoom.SonicBoom({ fd, sync: false, minLength: 0 });
   // A closed log is no reason to stop proxying; SonicBoom reports it once per write.
   sink.on("error", () => undefined);
   let waiting = "";
