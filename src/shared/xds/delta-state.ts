@@ -4,7 +4,7 @@
  */
 import type { MeshUpdate } from "../model/mesh-update.ts";
 import type { RefusedPolicy } from "../model/mesh-view.ts";
-import type { Policy } from "../model/policy.ts";
+import { type Policy, policyKey } from "../model/policy.ts";
 import type { Address } from "../model/workload.ts";
 import type { DeltaDiscoveryResponse } from "../wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { decodeAddress, decodeAuthorization } from "./decode.ts";
@@ -47,6 +47,10 @@ export class DeltaState {
   readonly #demanded = new Set<string>();
   readonly #answered = new Set<string>();
   readonly #awaitingFirst: Set<string>;
+  /** Policies that were refused, of which no older version is held; they deny as long as they exist. */
+  readonly #refused = new Set<string>();
+  /** The next response about policies is the first of its stream: it brings everything we do not hold. */
+  #policiesAnew = false;
 
   constructor(options: { readonly onDemand: boolean }) {
     this.#onDemand = options.onDemand;
@@ -65,6 +69,7 @@ export class DeltaState {
 
   /** The first requests of a new stream. An address subscription by demand starts as a subscription to nothing. */
   initialRequests(node: XdsNode): DeltaRequest[] {
+    this.#policiesAnew = true;
     return subscribed.map((typeUrl) => {
       const request = { typeUrl, node, initialVersions: this.#versions(typeUrl) };
       return this.#onDemand && typeUrl === addressType
@@ -89,11 +94,12 @@ export class DeltaState {
     const { typeUrl, nonce } = response;
     const result = decodeAll(response);
     if (typeUrl === addressType || typeUrl === authorizationType) this.#remember(response, result);
+    const update = typeUrl === authorizationType ? this.#dropStale(result.update) : result.update;
     const problems = result.problems.map(({ name, reason }) => `${name}: ${reason}`);
     if (problems.length === 0) this.#awaitingFirst.delete(typeUrl);
     const answer: DeltaRequest = { typeUrl, nonce };
     return {
-      update: result.update,
+      update,
       answer: problems.length === 0 ? answer : { ...answer, error: problems.join("; ") },
       problems,
       warnings: result.warnings,
@@ -107,6 +113,25 @@ export class DeltaState {
     for (const { name, version } of response.resources)
       if (!refused.has(name)) held.set(name, version);
     for (const name of response.removedResources) held.delete(name);
+  }
+
+  /**
+   * A refused policy is not echoed to the control plane, so nobody would tell us that it was deleted while we were away. What a
+   * new stream does not bring again is gone.
+   */
+  #dropStale(update: MeshUpdate): MeshUpdate {
+    const refusedNow = (update.refusedPolicies ?? []).map(policyKey);
+    const held = this.#heldOf(authorizationType);
+    const stale = this.#policiesAnew
+      ? [...this.#refused].filter((key) => !refusedNow.includes(key) && !held.has(key))
+      : [];
+    this.#policiesAnew = false;
+    for (const key of refusedNow) if (!held.has(key)) this.#refused.add(key);
+    for (const policy of update.policies ?? []) this.#refused.delete(policyKey(policy));
+    for (const key of [...(update.removedPolicies ?? []), ...stale]) this.#refused.delete(key);
+    return stale.length === 0
+      ? update
+      : { ...update, removedPolicies: [...(update.removedPolicies ?? []), ...stale] };
   }
 
   /** Names, and aliases too: a demand by address is answered by a resource that is named after its uid. */
