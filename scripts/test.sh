@@ -1,7 +1,14 @@
 #!/bin/sh
-# Every test. Extra words are passed to node's runner: npm test -- --test-name-pattern=hpack
+# Every test, or those that are named: npm test -- test/e2e/demo.test.ts. Other words go to node's runner:
+# npm test -- --test-name-pattern=hpack
 . "$(dirname "$0")/prepare.sh"
 prepare_npm
-prepare_tools ip:iproute2 nft:nftables h2load:nghttp2-client tcpdump:tcpdump iperf3:iperf3
+prepare_tools ip:iproute2 nft:nftables unshare:util-linux h2load:nghttp2-client openssl:openssl dig:bind9-dnsutils
 prepare_bundle
-node --test --test-concurrency=2 "$@" "test/**/*.test.ts"
+for word in "$@"; do
+  case $word in
+    -*) ;;
+    *) exec node --test --test-concurrency=2 "$@" ;;
+  esac
+done
+exec node --test --test-concurrency=2 "$@" "test/**/*.test.ts"
