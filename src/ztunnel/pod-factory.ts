@@ -3,13 +3,14 @@ import type { PodNetwork } from "../shared/os/network.ts";
 import { podNetwork } from "../shared/os/pod-network.ts";
 import type { PodState } from "./admin/config-dump.ts";
 import type { DnsMetrics } from "./dns/metrics.ts";
+import { type NamespaceId, podResolvConfPaths } from "./dns/pod-resolv-conf.ts";
 import { resolverFromFiles } from "./dns/resolv-conf-file.ts";
 import { startDnsServer } from "./dns/server.ts";
 import type { Pod, PodInfo, PodProxy, PodProxyFactory } from "./inpod/pod-proxy.ts";
 import { type ProxyKind, type RunningPodProxy, startPodProxy } from "./proxy/pod-proxy.ts";
 import type { NodeScope, PodScope } from "./proxy/scope.ts";
 
-/** Our own: what the node can ask, the pod can ask through us. */
+/** Our own, where the pod's cannot be read: what the node can ask, the pod can ask through us. */
 const resolvConf = "/etc/resolv.conf";
 
 export class PodProxies implements PodProxyFactory {
@@ -23,7 +24,9 @@ export class PodProxies implements PodProxyFactory {
   }
 
   async start(pod: Pod): Promise<PodProxy> {
-    const proxy = await this.startIn(podNetwork(pod.namespace, this.#node.clock), pod.info, "pod");
+    const { namespace, info } = pod;
+    const network = podNetwork(namespace, this.#node.clock);
+    const proxy = await this.startIn(network, info, "pod", namespace);
     this.#running.set(pod.uid, proxy);
     const forget = (): void => {
       if (this.#running.get(pod.uid) === proxy) this.#running.delete(pod.uid);
@@ -41,12 +44,17 @@ export class PodProxies implements PodProxyFactory {
   }
 
   /** A proxy outside the workload manager: the one of dedicated mode, and the one for ourselves. */
-  startIn(network: PodNetwork, info: PodInfo, kind: ProxyKind): Promise<RunningPodProxy> {
+  startIn(
+    network: PodNetwork,
+    info: PodInfo,
+    kind: ProxyKind,
+    namespace?: NamespaceId,
+  ): Promise<RunningPodProxy> {
     const { config } = this.#node;
     return startPodProxy(this.#node, info, network, {
       kind,
       ...(config.dnsProxy && kind === "pod"
-        ? { companion: (scope: PodScope) => this.#startDns(scope) }
+        ? { companion: (scope: PodScope) => this.#startDns(scope, namespace) }
         : {}),
     });
   }
@@ -61,15 +69,19 @@ export class PodProxies implements PodProxyFactory {
     }));
   }
 
-  #startDns(scope: PodScope) {
+  #startDns(scope: PodScope, namespace: NamespaceId | undefined) {
     const { config, clock, store, logger, random, sockets } = this.#node;
+    const podFiles = namespace === undefined ? () => [] : podResolvConfPaths(namespace, clock);
     return startDnsServer(
       {
         network: scope.network,
         view: store,
         client: () => scope.local.current(),
         resolver: resolverFromFiles(
-          { paths: [resolvConf], allowLoopback: config.proxyMode === "dedicated" },
+          {
+            paths: () => [...podFiles(), resolvConf],
+            allowLoopback: config.proxyMode === "dedicated",
+          },
           clock,
         ),
         metrics: this.#dnsMetrics,

@@ -7,8 +7,8 @@ const REFRESH_MS = 5000;
 const MAX_FILE_BYTES = 64 * 1024;
 
 export interface ResolverFiles {
-  /** First choice first; the first that names a usable nameserver wins. */
-  readonly paths: readonly string[];
+  /** First choice first; the first that names a usable nameserver wins. Asked again whenever files are read. */
+  readonly paths: () => readonly string[];
   /** Whether nameservers on loopback are usable: only where the proxy's sockets live where the file was written for. */
   readonly allowLoopback: boolean;
 }
@@ -43,7 +43,7 @@ export function resolverFromFiles(
   let current = nothing;
   let staleAtMs = Number.NEGATIVE_INFINITY;
   const read = (): ResolverSettings => {
-    for (const path of files.paths) {
+    for (const path of files.paths()) {
       const text = readFile(path);
       if (text === undefined) continue;
       const parsed = parseResolvConf(text);

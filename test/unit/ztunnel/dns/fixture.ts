@@ -277,14 +277,14 @@ export class FakeNameserver {
   }
 
   get address() {
-    return { ip: ipOf("127.0.0.1"), port: this.port };
+    return { ip: ipOf(this.#udp.address().address), port: this.port };
   }
 
-  static async start(behavior?: Behavior): Promise<FakeNameserver> {
-    const udp = createSocket("udp4");
-    await new Promise<void>((resolve) => udp.bind(0, "127.0.0.1", resolve));
+  static async start(behavior?: Behavior, ip = "127.0.0.1", port = 0): Promise<FakeNameserver> {
+    const udp = createSocket(ip.includes(":") ? "udp6" : "udp4");
+    await new Promise<void>((resolve) => udp.bind(port, ip, resolve));
     const tcp = createServer();
-    await new Promise<void>((resolve) => tcp.listen(udp.address().port, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => tcp.listen(udp.address().port, ip, resolve));
     const fake = new FakeNameserver(udp, tcp);
     if (behavior !== undefined) fake.behavior = behavior;
     udp.on("message", async (packet, from) => {

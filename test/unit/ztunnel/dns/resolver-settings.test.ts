@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { podResolvConfPaths } from "../../../../src/ztunnel/dns/pod-resolv-conf.ts";
 import { readSmallFile, resolverFromFiles } from "../../../../src/ztunnel/dns/resolv-conf-file.ts";
 import {
   joinSearchDomains,
@@ -59,7 +60,7 @@ describe("resolverFromFiles", () => {
     ]);
     const reads: string[] = [];
     const resolver = resolverFromFiles(
-      { paths: ["missing", "pod", "own"], allowLoopback: false },
+      { paths: () => ["missing", "pod", "own"], allowLoopback: false },
       { monotonicMs: () => nowMs },
       (path) => {
         reads.push(path);
@@ -75,7 +76,7 @@ describe("resolverFromFiles", () => {
   });
   it("is empty when nothing can be read", () =>
     assert.deepEqual(
-      resolverFromFiles({ paths: [], allowLoopback: true }, { monotonicMs: () => 0 })(),
+      resolverFromFiles({ paths: () => [], allowLoopback: true }, { monotonicMs: () => 0 })(),
       {
         nameservers: [],
         searchDomains: [],
@@ -90,5 +91,49 @@ describe("resolverFromFiles", () => {
     assert.equal(readSmallFile(folder), undefined);
     assert.equal(readSmallFile(join(folder, "none")), undefined);
     assert.equal(readSmallFile(join(folder, "file")), "nameserver 10.0.0.2");
+  });
+});
+
+describe("podResolvConfPaths", () => {
+  it("finds a pod by its name and by a process in it, and searches again when that is gone", (t) => {
+    const root = mkdtempSync(join(tmpdir(), "ambit-dns-"));
+    t.after(() => rmSync(root, { recursive: true }));
+    const roots = {
+      proc: join(root, "proc"),
+      netns: join(root, "netns"),
+      netnsFiles: "/etc/netns",
+    };
+    mkdirSync(roots.netns);
+    mkdirSync(join(roots.proc, "self"), { recursive: true });
+    const namespace = join(roots.netns, "pod-1");
+    writeFileSync(namespace, "");
+    writeFileSync(join(roots.netns, "pod-2"), "");
+    const { ino, dev } = statSync(namespace, { bigint: true });
+    const start = (pid: string): void => {
+      mkdirSync(join(roots.proc, pid, "ns"), { recursive: true });
+      linkSync(namespace, join(roots.proc, pid, "ns/net"));
+    };
+    start("41");
+    let nowMs = 0;
+    const paths = podResolvConfPaths(
+      { inode: ino, device: dev },
+      { monotonicMs: () => nowMs },
+      roots,
+    );
+    const named = "/etc/netns/pod-1/resolv.conf";
+    const inside = (pid: string): string => join(roots.proc, pid, "root/etc/resolv.conf");
+    assert.deepEqual(paths(), [named, inside("41")]);
+    rmSync(join(roots.proc, "41"), { recursive: true });
+    start("42");
+    assert.deepEqual(paths(), [named]);
+    nowMs = 60_000;
+    assert.deepEqual(paths(), [named, inside("42")]);
+  });
+  it("finds nothing where nothing can be seen", () => {
+    const roots = { proc: "/nowhere", netns: "/nowhere", netnsFiles: "/nowhere" };
+    assert.deepEqual(
+      podResolvConfPaths({ inode: 1n, device: 1n }, { monotonicMs: () => 0 }, roots)(),
+      [],
+    );
   });
 });
