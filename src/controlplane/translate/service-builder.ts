@@ -1,0 +1,140 @@
+/** Builds waypoints, networks and services of a pass, in that order, because each needs the one before. */
+import { type ObjectKey, type ObjectOf, objectKey } from "../../shared/objects/kinds.ts";
+import { Memo } from "./memo.ts";
+import { NETWORK_LABEL } from "./names.ts";
+import { buildNetworks, type Networks } from "./networks.ts";
+import type { ObjectTable } from "./objects.ts";
+import { selectServices } from "./select-services.ts";
+import {
+  type AutoAddresses,
+  autoAddressKey,
+  buildServiceEntry,
+  hostsToAddress,
+} from "./service-entries.ts";
+import type { ServiceInfo } from "./service-info.ts";
+import { ServiceTable } from "./service-table.ts";
+import { buildService, isMeshGateway, type NamespaceFacts } from "./services.ts";
+import type { MeshSettings } from "./settings.ts";
+import { bindService, type Waypoint, WaypointBuilder, type WaypointTable } from "./waypoints.ts";
+import { bindWeighted, type WeightedBinding } from "./weighted-waypoints.ts";
+
+/** The mesh around its workloads. */
+export interface Surroundings {
+  readonly networks: Networks;
+  readonly waypoints: WaypointTable;
+  readonly services: ServiceTable;
+  /** What became of each service's wish for a waypoint. */
+  readonly bindings: ReadonlyMap<ObjectKey, WeightedBinding>;
+}
+
+type ServiceLike = ObjectOf<"Service"> | ObjectOf<"ServiceEntry">;
+
+const noNamespace: NamespaceFacts = { labels: {}, annotations: {} };
+
+export class ServiceBuilder {
+  readonly #settings: MeshSettings;
+  readonly #waypoints: WaypointBuilder;
+  readonly #networks = new Memo<"networks", Networks>();
+  readonly #infos = new Memo<ObjectKey, readonly ServiceInfo[]>();
+  readonly #canonical = new Memo<string, ServiceInfo>();
+
+  constructor(settings: MeshSettings) {
+    this.#settings = settings;
+    this.#waypoints = new WaypointBuilder(settings);
+  }
+
+  build(objects: ObjectTable, auto: AutoAddresses): Surroundings {
+    const networks = this.#buildNetworks(objects);
+    const waypoints = this.#waypoints.build(objects, networks.local);
+    const bindings = new Map<ObjectKey, WeightedBinding>();
+    const infos: ServiceInfo[] = [];
+    for (const object of [...objects.ofKind("Service"), ...objects.ofKind("ServiceEntry")]) {
+      const weighted = bind(object, waypoints, objects);
+      bindings.set(objectKey(object), weighted);
+      infos.push(...this.#infosOf(object, weighted, objects, networks.local, auto));
+    }
+    const selected = selectServices(infos, (info) => this.#asCanonical(info));
+    const services = new ServiceTable(selected, objects.ofKind("EndpointSlice"), this.#settings);
+    for (const memo of [this.#networks, this.#infos, this.#canonical]) memo.endPass();
+    return { networks, waypoints, services, bindings };
+  }
+
+  #buildNetworks(objects: ObjectTable): Networks {
+    const gateways = objects
+      .ofKind("Gateway")
+      .filter(({ metadata }) => NETWORK_LABEL in metadata.labels);
+    const ingredients = [objects.namespace(this.#settings.rootNamespace), gateways];
+    return this.#networks.get("networks", ingredients, () =>
+      buildNetworks(objects, this.#settings),
+    );
+  }
+
+  #infosOf(
+    object: ServiceLike,
+    weighted: WeightedBinding,
+    objects: ObjectTable,
+    network: string,
+    auto: AutoAddresses,
+  ): readonly ServiceInfo[] {
+    const namespace = objects.namespace(object.metadata.namespace);
+    const ingredients = [
+      object,
+      namespace,
+      network,
+      ...bindingIngredients(weighted),
+      ...autoIngredients(object, auto),
+    ];
+    return this.#infos.get(objectKey(object), ingredients, () => {
+      const facts = namespace?.metadata ?? noNamespace;
+      if (object.kind === "ServiceEntry")
+        return buildServiceEntry(object, weighted, facts, network, auto);
+      const info = buildService(object, weighted, facts, network, this.#settings);
+      return info === undefined ? [] : [info];
+    });
+  }
+
+  #asCanonical(info: ServiceInfo): ServiceInfo {
+    if (info.service.canonical) return info;
+    return this.#canonical.get(
+      `${info.service.namespace}/${info.service.hostname}`,
+      [info],
+      () => ({
+        ...info,
+        service: { ...info.service, canonical: true },
+      }),
+    );
+  }
+}
+
+function bind(
+  object: ServiceLike,
+  waypoints: WaypointTable,
+  objects: ObjectTable,
+): WeightedBinding {
+  if (isMeshGateway(object)) return { binding: { kind: "none" }, weighted: [] };
+  const binding = bindService(object.metadata, waypoints, objects);
+  return bindWeighted(object.metadata, binding, waypoints, objects);
+}
+
+function bindingIngredients({
+  binding,
+  weighted,
+  canaryFault,
+}: WeightedBinding): readonly unknown[] {
+  const waypoint: Waypoint | string =
+    binding.kind === "bound"
+      ? binding.waypoint
+      : binding.kind === "refused"
+        ? binding.message
+        : "none";
+  return [
+    waypoint,
+    canaryFault?.message,
+    weighted.flatMap(({ destination, weight }) => [destination, weight]),
+  ];
+}
+
+function autoIngredients(object: ServiceLike, auto: AutoAddresses): readonly unknown[] {
+  if (object.kind === "Service") return [];
+  return hostsToAddress(object).map((host) => auto.get(autoAddressKey(object, host))?.join(" "));
+}

@@ -1,0 +1,293 @@
+/** Waypoints: which Gateways are some, where they are, whom they serve, and who asked for which. */
+import { type LabelSelector, matchesSelector } from "../../shared/model/enrollment.ts";
+import type { ApplicationTunnel, GatewayAddress } from "../../shared/model/workload.ts";
+import { parseIp } from "../../shared/net/ip.ts";
+import type { ObjectMeta, ObjectOf } from "../../shared/objects/kinds.ts";
+import { Memo } from "./memo.ts";
+import {
+  GATEWAY_NAME,
+  INBOUND_BINDING,
+  USE_WAYPOINT,
+  USE_WAYPOINT_NAMESPACE,
+  WAYPOINT_FOR,
+  WAYPOINT_GATEWAY_CLASS,
+} from "./names.ts";
+import type { ObjectTable } from "./objects.ts";
+import type { MeshSettings } from "./settings.ts";
+
+export interface Waypoint {
+  /** `namespace/name` of its Gateway. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly address: GatewayAddress | undefined;
+  /** `service`, `workload`, `all` or `none`. */
+  readonly trafficType: string;
+  readonly allowedRoutes: AllowedRoutes;
+  /** How traffic enters a waypoint that does not terminate the tunnel itself. */
+  readonly binding: ApplicationTunnel | undefined;
+}
+
+type AllowedRoutes =
+  | { readonly from: "Same" | "All" | "None" }
+  | { readonly from: "Selector"; readonly selector: LabelSelector };
+
+export type WaypointTable = ReadonlyMap<string, Waypoint>;
+
+const HBONE_PORT = 15008;
+
+/** Keeps a waypoint's reference while nothing about it changes, for those who remember what they made with it. */
+export class WaypointBuilder {
+  readonly #settings: MeshSettings;
+  readonly #memo = new Memo<string, Waypoint>();
+
+  constructor(settings: MeshSettings) {
+    this.#settings = settings;
+  }
+
+  build(objects: ObjectTable, network: string): WaypointTable {
+    const waypoints = new Map<string, Waypoint>();
+    for (const gateway of objects.ofKind("Gateway")) {
+      const addresses = gatewayAddresses(gateway, objects, this.#settings);
+      if (addresses.length === 0) continue;
+      const key = `${gateway.metadata.namespace}/${gateway.metadata.name}`;
+      const gatewayClass = objects.find("GatewayClass", "", gateway.spec.gatewayClassName);
+      const texts = addresses.map(({ type, value }) => `${type} ${value}`);
+      const waypoint = this.#memo.get(key, [gateway, gatewayClass, texts, network], () =>
+        makeWaypoint(gateway, addresses, gatewayClass, network),
+      );
+      waypoints.set(key, waypoint);
+    }
+    this.#memo.endPass();
+    return waypoints;
+  }
+}
+
+interface StatusAddress {
+  readonly type: string;
+  readonly value?: string;
+}
+
+/**
+ * A controller writes the addresses of a deployed gateway into its status. Where none runs (objects in files), they are
+ * what it would write: the stated address, or the name of the service that stands for the gateway.
+ */
+function gatewayAddresses(
+  gateway: ObjectOf<"Gateway">,
+  objects: ObjectTable,
+  settings: MeshSettings,
+): readonly StatusAddress[] {
+  if ((gateway.status?.addresses.length ?? 0) > 0) return gateway.status?.addresses ?? [];
+  const { name, namespace } = gateway.metadata;
+  const suffix = `${namespace}.svc.${settings.clusterDomain}`;
+  if (gateway.spec.addresses.length > 0)
+    return gateway.spec.addresses.map(({ type, value = "" }) =>
+      type === "Hostname" && !value.includes(".")
+        ? { type, value: `${value}.${suffix}` }
+        : { type, value },
+    );
+  const className = gateway.spec.gatewayClassName;
+  const serviceName = className === WAYPOINT_GATEWAY_CLASS ? name : `${name}-${className}`;
+  const service = objects.find("Service", namespace, serviceName);
+  return service === undefined ? [] : [{ type: "Hostname", value: `${serviceName}.${suffix}` }];
+}
+
+function makeWaypoint(
+  gateway: ObjectOf<"Gateway">,
+  addresses: readonly StatusAddress[],
+  gatewayClass: ObjectOf<"GatewayClass"> | undefined,
+  network: string,
+): Waypoint {
+  const { name, namespace, labels } = gateway.metadata;
+  const binding = inboundBinding(
+    gateway.metadata.annotations[INBOUND_BINDING] ??
+      gatewayClass?.metadata.annotations[INBOUND_BINDING],
+  );
+  return {
+    key: `${namespace}/${name}`,
+    namespace,
+    address: waypointAddress(namespace, addresses, network),
+    trafficType: labels[WAYPOINT_FOR] ?? gatewayClass?.metadata.labels[WAYPOINT_FOR] ?? "service",
+    allowedRoutes: allowedRoutesOf(gateway, binding),
+    binding,
+  };
+}
+
+/** A name is preferred over an address: it survives a new address of the service. */
+function waypointAddress(
+  namespace: string,
+  addresses: readonly StatusAddress[],
+  network: string,
+): GatewayAddress | undefined {
+  const named = addresses.find(({ type }) => type === "Hostname");
+  if (named?.value !== undefined)
+    return {
+      destination: { kind: "hostname", namespace, hostname: named.value },
+      hboneMtlsPort: HBONE_PORT,
+    };
+  for (const { type, value } of addresses) {
+    const ip = type === "IPAddress" && value !== undefined ? parseIp(value) : undefined;
+    if (ip !== undefined)
+      return {
+        destination: { kind: "address", address: { network, ip } },
+        hboneMtlsPort: HBONE_PORT,
+      };
+  }
+  return undefined;
+}
+
+/** `NONE`, `PROXY` or either with `/<port>`; anything else is no binding. */
+function inboundBinding(text: string | undefined): ApplicationTunnel | undefined {
+  const match = /^(NONE|PROXY)(?:\/(\d+))?$/.exec(text ?? "");
+  if (match === null) return undefined;
+  const protocol = match[1] === "PROXY" ? "PROXY" : "NONE";
+  const port = Number(match[2] ?? 0);
+  return port === 0 ? { protocol } : { protocol, port };
+}
+
+type Listener = ObjectOf<"Gateway">["spec"]["listeners"][number];
+
+function allowedRoutesOf(
+  gateway: ObjectOf<"Gateway">,
+  binding: ApplicationTunnel | undefined,
+): AllowedRoutes {
+  const { listeners } = gateway.spec;
+  const listener =
+    boundListener(listeners, binding) ??
+    listeners.find((candidate) => candidate.protocol === "HBONE" && candidate.port === HBONE_PORT);
+  const namespaces = listener?.allowedRoutes?.namespaces;
+  if (namespaces === undefined) return { from: "Same" };
+  if (namespaces.from === "Selector")
+    return { from: "Selector", selector: namespaces.selector ?? {} };
+  return { from: namespaces.from };
+}
+
+function boundListener(
+  listeners: readonly Listener[],
+  binding: ApplicationTunnel | undefined,
+): Listener | undefined {
+  if (binding === undefined) return undefined;
+  if (binding.port !== undefined) return listeners.find(({ port }) => port === binding.port);
+  return binding.protocol === "PROXY"
+    ? listeners.find(({ protocol }) => protocol === "istio.io/PROXY")
+    : undefined;
+}
+
+function allowsFrom(waypoint: Waypoint, namespace: string, objects: ObjectTable): boolean {
+  switch (waypoint.allowedRoutes.from) {
+    case "All":
+      return true;
+    case "Selector":
+      return matchesSelector(waypoint.allowedRoutes.selector, objects.namespaceLabels(namespace));
+    case "Same":
+    case "None":
+      return waypoint.namespace === namespace;
+  }
+}
+
+/** Which waypoint an object gets, and why not when it does not get the one it asked for. */
+export type Binding =
+  | { readonly kind: "none" }
+  | { readonly kind: "bound"; readonly waypoint: Waypoint }
+  | { readonly kind: "refused"; readonly reason: BindingFailure; readonly message: string };
+
+export type BindingFailure =
+  | "WaypointIsNotReady"
+  | "AttachmentDenied"
+  | "UnsupportedTrafficType"
+  | "CanaryInvalidWeight"
+  | "CanarySameAsPrimary";
+
+const unbound: Binding = { kind: "none" };
+
+export function refusal(reason: BindingFailure, message: string): Binding {
+  return { kind: "refused", reason, message };
+}
+
+interface WaypointName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** The object's own label, or its namespace's. `none` on the object means: not even the namespace's. */
+function requestedWaypoint(
+  meta: ObjectMeta & { readonly namespace: string },
+  objects: ObjectTable,
+): WaypointName | undefined {
+  const { namespace, labels } = meta;
+  const chosen = Object.hasOwn(labels, USE_WAYPOINT) ? labels : objects.namespaceLabels(namespace);
+  const name = chosen[USE_WAYPOINT];
+  if (name === undefined || name === "none") return undefined;
+  return { namespace: chosen[USE_WAYPOINT_NAMESPACE] ?? namespace, name };
+}
+
+export function hasOwnWaypoint(meta: ObjectMeta): boolean {
+  return Object.hasOwn(meta.labels, USE_WAYPOINT) && meta.labels[USE_WAYPOINT] !== "none";
+}
+
+export function attach(
+  name: WaypointName,
+  namespace: string,
+  waypoints: WaypointTable,
+  objects: ObjectTable,
+): Binding {
+  const key = `${name.namespace}/${name.name}`;
+  const waypoint = waypoints.get(key);
+  if (waypoint === undefined)
+    return refusal("WaypointIsNotReady", `waypoint "${key}" is not ready`);
+  if (!allowsFrom(waypoint, namespace, objects))
+    return refusal(
+      "AttachmentDenied",
+      `we are not permitted to attach to waypoint "${key}" (missing allowedRoutes?)`,
+    );
+  return { kind: "bound", waypoint };
+}
+
+function bindRequested(
+  meta: ObjectMeta & { readonly namespace: string },
+  waypoints: WaypointTable,
+  objects: ObjectTable,
+): Binding {
+  const name = requestedWaypoint(meta, objects);
+  return name === undefined ? unbound : attach(name, meta.namespace, waypoints, objects);
+}
+
+export function supports(waypoint: Waypoint, traffic: "service" | "workload"): boolean {
+  return waypoint.trafficType === traffic || waypoint.trafficType === "all";
+}
+
+export function unsupportedTraffic(waypoint: Waypoint, traffic: "service" | "workload"): Binding {
+  return refusal(
+    "UnsupportedTrafficType",
+    `attempting to bind to traffic type "${traffic}" which the waypoint "${waypoint.key}" does not support`,
+  );
+}
+
+export function bindService(
+  meta: ObjectMeta & { readonly namespace: string },
+  waypoints: WaypointTable,
+  objects: ObjectTable,
+): Binding {
+  const binding = bindRequested(meta, waypoints, objects);
+  if (binding.kind !== "bound" || supports(binding.waypoint, "service")) return binding;
+  return unsupportedTraffic(binding.waypoint, "service");
+}
+
+/** A waypoint for services, asked for by the namespace, is no failure of its workloads. */
+export function bindWorkload(
+  meta: ObjectMeta & { readonly namespace: string },
+  waypoints: WaypointTable,
+  objects: ObjectTable,
+): Binding {
+  const binding = bindRequested(meta, waypoints, objects);
+  if (binding.kind !== "bound" || supports(binding.waypoint, "workload")) return binding;
+  return hasOwnWaypoint(meta) ? unsupportedTraffic(binding.waypoint, "workload") : unbound;
+}
+
+/** The waypoint that this workload is an instance of. */
+export function waypointOfInstance(
+  meta: ObjectMeta & { readonly namespace: string },
+  waypoints: WaypointTable,
+): Waypoint | undefined {
+  const name = meta.labels[GATEWAY_NAME];
+  return name === undefined || name === "" ? undefined : waypoints.get(`${meta.namespace}/${name}`);
+}
