@@ -1,20 +1,24 @@
 /** For every golden input, the resources for a node proxy equal what the reference control plane sent, field by field. */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { type DescMessage, fromBinary, type JsonValue, toJson } from "@bufbuild/protobuf";
-import { allocateAddresses } from "../../src/controlplane/translate/auto-addresses.ts";
-import { defaultMeshSettings } from "../../src/controlplane/translate/settings.ts";
-import { type MeshState, Translator } from "../../src/controlplane/translate/translate.ts";
-import { emptyContent, mergeContents, updateContent } from "../../src/shared/objects/file/content.ts";
-import { DeltaDiscoveryResponseSchema } from "../../src/shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
-import { AuthorizationSchema } from "../../src/shared/wire/gen/istio/security/authorization_pb.js";
-import { AddressSchema } from "../../src/shared/wire/gen/istio/workload/workload_pb.js";
-import { encodeServiceAddress, encodeWorkloadAddress } from "../../src/shared/xds/encode.ts";
-import { encodePolicy } from "../../src/shared/xds/encode-policy.ts";
+import { allocateAddresses } from "../../../src/controlplane/translate/auto-addresses.ts";
+import { defaultMeshSettings } from "../../../src/controlplane/translate/settings.ts";
+import { type MeshState, Translator } from "../../../src/controlplane/translate/translate.ts";
+import {
+  emptyContent,
+  mergeContents,
+  updateContent,
+} from "../../../src/shared/objects/file/content.ts";
+import { DeltaDiscoveryResponseSchema } from "../../../src/shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { AuthorizationSchema } from "../../../src/shared/wire/gen/istio/security/authorization_pb.js";
+import { AddressSchema } from "../../../src/shared/wire/gen/istio/workload/workload_pb.js";
+import { encodeServiceAddress, encodeWorkloadAddress } from "../../../src/shared/xds/encode.ts";
+import { encodePolicy } from "../../../src/shared/xds/encode-policy.ts";
 
-const root = import.meta.dirname;
+const root = resolve(import.meta.dirname, "../../golden");
 const cases = readdirSync(root).filter((name) => existsSync(join(root, name, "input.yaml")));
 
 /** The reference recorded all cases on one cluster; its allocator had already given away the first address here. */
@@ -61,7 +65,11 @@ function translateCase(name: string): MeshState {
   const objects = readObjects(name);
   const entries = [...objects.values()].filter((object) => object.kind === "ServiceEntry");
   const autoAddresses = allocateAddresses(entries, new Map(handedOut[name]));
-  return new Translator(defaultMeshSettings).translate({ objects, redirected: new Map(), autoAddresses });
+  return new Translator(defaultMeshSettings).translate({
+    objects,
+    redirected: new Map(),
+    autoAddresses,
+  });
 }
 
 type Resources = Readonly<Record<string, JsonValue>>;
@@ -82,7 +90,9 @@ function sorted(entries: readonly (readonly [string, JsonValue])[]): Resources {
 }
 
 function decoded(schema: DescMessage, entries: Iterable<readonly [string, Uint8Array]>): Resources {
-  return sorted([...entries].map(([key, bytes]) => [key, toJson(schema, fromBinary(schema, bytes))]));
+  return sorted(
+    [...entries].map(([key, bytes]) => [key, toJson(schema, fromBinary(schema, bytes))]),
+  );
 }
 
 test("the golden cases are all here", () => {
@@ -96,11 +106,18 @@ for (const name of cases) {
   test(`${name}: addresses and policies equal the reference's`, () => {
     const state = translateCase(name);
     const addresses = [
-      ...[...state.workloads].map(([key, workload]) => [key, encodeWorkloadAddress(workload)] as const),
+      ...[...state.workloads].map(
+        ([key, workload]) => [key, encodeWorkloadAddress(workload)] as const,
+      ),
       ...[...state.services].map(([key, service]) => [key, encodeServiceAddress(service)] as const),
     ];
     assert.deepEqual(decoded(AddressSchema, addresses), recorded(name, "Address", AddressSchema));
-    const policies = [...state.policies].map(([key, policy]) => [key, encodePolicy(policy)] as const);
-    assert.deepEqual(decoded(AuthorizationSchema, policies), recorded(name, "Authorization", AuthorizationSchema));
+    const policies = [...state.policies].map(
+      ([key, policy]) => [key, encodePolicy(policy)] as const,
+    );
+    assert.deepEqual(
+      decoded(AuthorizationSchema, policies),
+      recorded(name, "Authorization", AuthorizationSchema),
+    );
   });
 }
