@@ -1,8 +1,80 @@
-/** Joins two ends of a proxied connection. */
-import { MeshError } from "../base/errors.ts";
-import type { Flow, FlowEndpoint } from "./tunnel.ts";
+/**
+ * Joins two ends of a proxied connection and copies both ways until both have finished or one broke. Half-close passes
+ * through as half-close, a break as a break.
+ */
+import { Socket } from "node:net";
+import type { MeshError } from "../base/errors.ts";
+import type { Port, PortClose, PortListener } from "./flow/port.ts";
+import { SocketPort } from "./flow/socket-port.ts";
+import { Http2Tunnel } from "./session/http2-tunnel.ts";
+import type { Flow, FlowEnd, FlowEndpoint } from "./tunnel.ts";
 
 /** Starts to copy in both directions at once; both ends belong to the flow from here on. */
-export function joinFlow(_first: FlowEndpoint, _second: FlowEndpoint): Flow {
-  throw new MeshError("io-failed", "not there yet");
+export function joinFlow(first: FlowEndpoint, second: FlowEndpoint): Flow {
+  const flow = new JoinedFlow(portOf(first), portOf(second));
+  flow.start();
+  return flow;
+}
+
+function portOf(endpoint: FlowEndpoint): Port {
+  if (endpoint instanceof Socket) return new SocketPort(endpoint);
+  if (endpoint instanceof Http2Tunnel) return endpoint;
+  throw new TypeError("Cannot join: not a socket or a tunnel of ours");
+}
+
+type FlowState =
+  | { readonly kind: "joined" }
+  /** One end has closed; the other is closing. */
+  | { readonly kind: "ending"; readonly closed: Port; readonly end: FlowEnd }
+  | { readonly kind: "done" };
+
+class JoinedFlow implements Flow, PortListener {
+  readonly done: Promise<FlowEnd>;
+  readonly #first: Port;
+  readonly #second: Port;
+  #settle: ((end: FlowEnd) => void) | undefined;
+  #state: FlowState = { kind: "joined" };
+
+  constructor(first: Port, second: Port) {
+    this.#first = first;
+    this.#second = second;
+    this.done = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  start(): void {
+    this.#first.attach(this.#second, this);
+    this.#second.attach(this.#first, this);
+  }
+
+  get sent(): number {
+    return this.#first.givenBytes;
+  }
+
+  get received(): number {
+    return this.#second.givenBytes;
+  }
+
+  abort(error: MeshError): void {
+    if (this.#state.kind !== "joined") return;
+    // Ends as if the first end had failed by this error; its own close is then only awaited.
+    this.portClosed(this.#first, { kind: "failed", error });
+    this.#first.abort();
+  }
+
+  portClosed(port: Port, close: PortClose): void {
+    if (this.#state.kind === "ending" && this.#state.closed !== port) {
+      const { end } = this.#state;
+      this.#state = { kind: "done" };
+      this.#settle?.(end);
+      return;
+    }
+    if (this.#state.kind !== "joined") return;
+    const end: FlowEnd = close.kind === "failed" ? { error: close.error } : {};
+    this.#state = { kind: "ending", closed: port, end };
+    const other = port === this.#first ? this.#second : this.#first;
+    if (close.kind === "clean") other.settle();
+    else other.abort();
+  }
 }

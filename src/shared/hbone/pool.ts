@@ -1,43 +1,211 @@
-/** Client sessions by key: opened once however many ask, filled up to the stream limit, released when idle. */
-import type { Clock } from "../base/clock.ts";
+/**
+ * Client sessions by key: opened once however many ask, filled up to the stream limit, released when unused. A request
+ * that the peer provably did not act on (GOAWAY, refused stream) is sent again on another session.
+ */
+import type { Clock, Timer } from "../base/clock.ts";
 import { MeshError } from "../base/errors.ts";
+import { UnprocessedError } from "./client.ts";
 import type { HboneClientSession, TunnelAnswer, TunnelRequest } from "./tunnel.ts";
 
 export interface PoolOptions {
   /** Tunnels per session, POOL_MAX_STREAMS_PER_CONNECTION. */
   readonly maxStreamsPerSession: number;
-  /** A session without tunnels is closed after this time, POOL_UNUSED_RELEASE_TIMEOUT. */
+  /** A session without tunnels is closed after this time without a new one, POOL_UNUSED_RELEASE_TIMEOUT. */
   readonly idleReleaseMs: number;
 }
 
 /** Opens TCP, TLS and the HTTP/2 session for a key. The signal aborts when everybody who waits for it has gone. */
 export type OpenSession = (signal: AbortSignal) => Promise<HboneClientSession>;
 
+/** How often one request may meet a session that went away under it. */
+const maxAttempts = 4;
+
+interface Pooled {
+  readonly session: HboneClientSession;
+  usedAtMs: number;
+  release: Timer;
+}
+
+interface Opening {
+  readonly controller: AbortController;
+  readonly done: Promise<void>;
+  waiting: number;
+}
+
+interface Lane {
+  readonly sessions: Set<Pooled>;
+  opening: Opening | undefined;
+}
+
 export class HbonePool {
-  constructor(_options: PoolOptions, _clock: Clock) {}
+  readonly #options: PoolOptions;
+  readonly #clock: Clock;
+  readonly #lanes = new Map<string, Lane>();
+  #ended: MeshError | undefined;
+
+  constructor(options: PoolOptions, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+  }
 
   /** Sessions in the pool, those being opened included. */
   get size(): number {
-    return 0;
+    let count = 0;
+    for (const lane of this.#lanes.values())
+      count += lane.sessions.size + (lane.opening === undefined ? 0 : 1);
+    return count;
   }
 
-  /** Opens a tunnel on a session of this key; a session is opened by `open` when none has room. */
-  connect(
-    _key: string,
-    _open: OpenSession,
-    _request: TunnelRequest,
-    _signal: AbortSignal,
+  /** Opens a tunnel on a session of this key; `open` is called when none has room. */
+  async connect(
+    key: string,
+    open: OpenSession,
+    request: TunnelRequest,
+    signal: AbortSignal,
   ): Promise<TunnelAnswer> {
-    return Promise.reject(new MeshError("h2-failed", "not there yet"));
+    for (let attempt = 1; ; attempt++) {
+      const session = await this.#sessionFor(key, open, signal);
+      try {
+        return await session.connect(request, signal);
+      } catch (thrown) {
+        if (!(thrown instanceof UnprocessedError) || attempt === maxAttempts) throw thrown;
+      }
+    }
   }
 
   /** No new tunnels; sessions close when their last tunnel has ended. */
   drain(): void {
-    throw new MeshError("h2-failed", "not there yet");
+    this.#end(new MeshError("drained", "Cannot open tunnel: shutting down"), (session) =>
+      session.drain(),
+    );
   }
 
   /** Cuts everything. */
-  destroy(_error: MeshError): void {
-    throw new MeshError("h2-failed", "not there yet");
+  destroy(error: MeshError): void {
+    this.#end(error, (session) => session.destroy(error));
   }
+
+  async #sessionFor(
+    key: string,
+    open: OpenSession,
+    signal: AbortSignal,
+  ): Promise<HboneClientSession> {
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#ended !== undefined) throw this.#ended;
+      const lane = this.#lane(key);
+      const pooled = this.#pick(lane);
+      if (pooled !== undefined) {
+        pooled.usedAtMs = this.#clock.monotonicMs();
+        return pooled.session;
+      }
+      await this.#opened(key, lane, open, signal);
+    }
+  }
+
+  #lane(key: string): Lane {
+    let lane = this.#lanes.get(key);
+    if (lane === undefined) {
+      lane = { sessions: new Set(), opening: undefined };
+      this.#lanes.set(key, lane);
+    }
+    return lane;
+  }
+
+  /** The first session with room. */
+  #pick(lane: Lane): Pooled | undefined {
+    for (const pooled of lane.sessions) {
+      const { session } = pooled;
+      const limit = Math.min(this.#options.maxStreamsPerSession, session.maxStreams);
+      if (session.usable && session.openStreams < limit) return pooled;
+    }
+    return undefined;
+  }
+
+  /** Waits for the session that is being opened for this key, or opens it. */
+  async #opened(key: string, lane: Lane, open: OpenSession, signal: AbortSignal): Promise<void> {
+    const opening = lane.opening ?? this.#startOpening(key, lane, open);
+    opening.waiting++;
+    try {
+      await abortable(opening.done, signal);
+    } finally {
+      opening.waiting--;
+      if (opening.waiting === 0 && lane.opening === opening)
+        opening.controller.abort(signal.reason);
+    }
+  }
+
+  #startOpening(key: string, lane: Lane, open: OpenSession): Opening {
+    const controller = new AbortController();
+    const opening: Opening = {
+      controller,
+      waiting: 0,
+      done: this.#open(key, lane, open, controller.signal),
+    };
+    lane.opening = opening;
+    // Whoever waits sees the failure; nobody may be left.
+    opening.done.catch(() => undefined);
+    return opening;
+  }
+
+  async #open(key: string, lane: Lane, open: OpenSession, signal: AbortSignal): Promise<void> {
+    try {
+      const session = await open(signal);
+      if (this.#ended === undefined) this.#add(key, lane, session);
+      else session.destroy(this.#ended);
+    } finally {
+      lane.opening = undefined;
+      this.#forgetIfEmpty(key, lane);
+    }
+  }
+
+  #add(key: string, lane: Lane, session: HboneClientSession): void {
+    const pooled: Pooled = {
+      session,
+      usedAtMs: this.#clock.monotonicMs(),
+      release: this.#clock.after(this.#options.idleReleaseMs, () => this.#releaseUnused(pooled)),
+    };
+    lane.sessions.add(pooled);
+    void session.closed.then(() => {
+      pooled.release.cancel();
+      lane.sessions.delete(pooled);
+      this.#forgetIfEmpty(key, lane);
+    });
+  }
+
+  #releaseUnused(pooled: Pooled): void {
+    const { session, usedAtMs } = pooled;
+    const unusedMs = this.#clock.monotonicMs() - usedAtMs;
+    if (session.openStreams === 0 && unusedMs >= this.#options.idleReleaseMs) {
+      session.drain();
+      return;
+    }
+    const leftMs = Math.max(this.#options.idleReleaseMs - unusedMs, minReleaseDelayMs);
+    pooled.release = this.#clock.after(leftMs, () => this.#releaseUnused(pooled));
+  }
+
+  #forgetIfEmpty(key: string, lane: Lane): void {
+    const empty = lane.sessions.size === 0 && lane.opening === undefined;
+    if (empty && this.#lanes.get(key) === lane) this.#lanes.delete(key);
+  }
+
+  #end(error: MeshError, close: (session: HboneClientSession) => void): void {
+    this.#ended ??= error;
+    for (const lane of this.#lanes.values()) {
+      lane.opening?.controller.abort(this.#ended);
+      for (const pooled of [...lane.sessions]) close(pooled.session);
+    }
+  }
+}
+
+/** A session whose tunnels outlive the release time is looked at again after this time. */
+const minReleaseDelayMs = 1000;
+
+function abortable(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const settled = (): void => signal.removeEventListener("abort", onAbort);
+    promise.then(resolve, reject).finally(settled);
+  });
 }

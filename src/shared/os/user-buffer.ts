@@ -4,7 +4,7 @@
  * touches undocumented parts of Node (lib/net.js kBuffer, kBufferCb, kBufferGen; StreamBase::UseUserBuffer; the same in
  * 20, 24 and 26). Where they are missing, or do nothing, 'data' events are copied into the same memory: slower, not wrong.
  */
-import { Socket } from "node:net";
+import { Socket, type SocketConstructorOpts } from "node:net";
 
 /** Who owns the memory. Both are called for each read, so neither may be slow. */
 export interface BufferReader {
@@ -34,7 +34,9 @@ let found: PrivateParts | undefined | "unknown" = "unknown";
 /** Looks at a socket that has the option, to find the names under which it is stored. */
 function findPrivateParts(): PrivateParts | undefined {
   const callback = (): boolean => true;
-  const probe = new Socket({ onread: { buffer: Buffer.alloc(1), callback } });
+  // The types know `onread` only for connect(); the constructor takes it too.
+  const options = { onread: { buffer: Buffer.alloc(1), callback } } as SocketConstructorOpts;
+  const probe = new Socket(options);
   const symbols = Object.getOwnPropertySymbols(probe);
   const byName = (name: string): symbol | undefined =>
     symbols.find((symbol) => symbol.description === name);

@@ -111,7 +111,7 @@ export class HpackEncoder {
   #text(text: string): void {
     this.#integer(0x00, 7, text.length);
     this.#reserve(text.length);
-    this.#length += this.#out.latin1Write(text, this.#length);
+    this.#length += this.#out.write(text, this.#length, "latin1");
   }
 
   #reserve(bytes: number): void {

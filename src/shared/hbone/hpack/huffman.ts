@@ -129,5 +129,5 @@ export function decodeHuffman(bytes: Uint8Array, start: number, end: number): st
       errorCode.compressionError,
       "Cannot decode Huffman text: bad padding",
     );
-  return scratch.latin1Slice(0, length);
+  return scratch.toString("latin1", 0, length);
 }

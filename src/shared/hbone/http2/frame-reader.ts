@@ -5,6 +5,7 @@
  */
 import { ConnectionError, errorCode } from "./errors.ts";
 import {
+  clientPreface,
   frameFlag,
   frameHeaderBytes,
   frameType,
@@ -29,7 +30,7 @@ export interface FrameSink {
     end: number,
     endStream: boolean,
   ): void;
-  resetStream(streamId: number, code: number): void;
+  peerReset(streamId: number, code: number): void;
   /** A SETTINGS frame that is not an acknowledgment, in whole entries. */
   settings(bytes: Uint8Array, start: number, end: number): void;
   settingsAck(): void;
@@ -46,6 +47,8 @@ export interface FrameLimits {
   readonly maxFrameBytes: number;
   /** Largest header block before decoding, CONTINUATION frames included. */
   readonly maxBlockBytes: number;
+  /** Whether the client's preface comes first (section 3.4). */
+  readonly preface: boolean;
 }
 
 /** A block in many tiny pieces is an attack (CVE-2024-27316), not a need. */
@@ -54,7 +57,7 @@ const maxContinuations = 64;
 const maxControlBytes = 16_384;
 const maxSettings = 64;
 
-type Stage = "frame-header" | "pad-length" | "payload" | "padding" | "body" | "skip";
+type Stage = "preface" | "frame-header" | "pad-length" | "payload" | "padding" | "body" | "skip";
 
 interface OpenBlock {
   readonly streamId: number;
@@ -69,7 +72,7 @@ export class FrameReader {
   readonly #limits: FrameLimits;
   readonly #header = Buffer.alloc(frameHeaderBytes);
   #headerFill = 0;
-  #stage: Stage = "frame-header";
+  #stage: Stage;
   #type = 0;
   #flags = 0;
   #streamId = 0;
@@ -84,6 +87,8 @@ export class FrameReader {
   constructor(sink: FrameSink, limits: FrameLimits) {
     this.#sink = sink;
     this.#limits = limits;
+    this.#stage = limits.preface ? "preface" : "frame-header";
+    this.#left = limits.preface ? clientPreface.length : 0;
   }
 
   /** Reads [start, end). Throws ConnectionError, after which the reader must not be used again. */
@@ -115,7 +120,18 @@ export class FrameReader {
         this.#left -= next - at;
         if (this.#left === 0) this.#stage = "frame-header";
         return next;
+      case "preface":
+        this.#preface(bytes, at, next);
+        return next;
     }
+  }
+
+  #preface(bytes: Buffer, at: number, next: number): void {
+    const from = clientPreface.length - this.#left;
+    if (bytes.compare(clientPreface, from, from + next - at, at, next) !== 0)
+      throw violation("bad connection preface");
+    this.#left -= next - at;
+    if (this.#left === 0) this.#stage = "frame-header";
   }
 
   #frameHeader(bytes: Buffer, at: number, end: number): number {
@@ -245,7 +261,7 @@ export class FrameReader {
         this.#continuation(bytes, start, end);
         break;
       case frameType.resetStream:
-        this.#sink.resetStream(this.#streamId, uint32At(bytes, start));
+        this.#sink.peerReset(this.#streamId, uint32At(bytes, start));
         break;
       case frameType.settings:
         if (ack) this.#sink.settingsAck();

@@ -60,7 +60,6 @@ const connectionFields: ReadonlySet<string> = new Set([
 /** RFC 9110 token in lower case; upper case is malformed in HTTP/2. */
 const namePattern = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9a-zA-Z]+$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the forbidden ones
 const badValuePattern = /[\0\r\n]|^[ \t]|[ \t]$/;
 
 function split(fields: readonly HeaderField[], allowed: ReadonlySet<string>): SplitFields {

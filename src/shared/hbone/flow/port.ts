@@ -1,0 +1,40 @@
+/**
+ * The two ends of a flow as each sees the other. A port gives what it reads to its peer with `take` and stops when that
+ * says so; the peer calls `resume` when it has room again. Nothing here allocates per call.
+ */
+import type { MeshError } from "../../base/errors.ts";
+import type { Slab } from "../session/slab.ts";
+
+/** How an end of a flow closed. */
+export type PortClose =
+  /** Everything that came was handed on, and nothing more will. */
+  | { readonly kind: "clean" }
+  /** The far side broke off: the other end must see a break too, but nothing here failed (wire/ztunnel.md section 4.6). */
+  | { readonly kind: "reset" }
+  | { readonly kind: "failed"; readonly error: MeshError };
+
+export interface PortListener {
+  /** Called once. */
+  portClosed(port: Port, close: PortClose): void;
+}
+
+export interface Port {
+  /** Octets handed to the peer so far. */
+  readonly givenBytes: number;
+  /** Joins the port to its peer and starts to read. */
+  attach(peer: Port, listener: PortListener): void;
+  /**
+   * Takes all of [start, end). With a slab the memory stays as it is while the slab is retained. Without, it may change
+   * after the return, and the nine octets before `start` are the taker's to write to. False: no more until the taker has
+   * called `resume` on its peer; should more come all the same, it is taken.
+   */
+  take(bytes: Buffer, start: number, end: number, slab: Slab | undefined): boolean;
+  /** Nothing more will be taken: half-close. */
+  finish(): void;
+  /** The peer has room again. */
+  resume(): void;
+  /** The peer has closed cleanly: send what is still held, then close. */
+  settle(): void;
+  /** Close at once and let the far side see that the flow broke. */
+  abort(): void;
+}

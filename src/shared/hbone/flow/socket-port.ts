@@ -1,0 +1,133 @@
+/** An application's TCP socket as an end of a flow. */
+import type { Socket } from "node:net";
+import { describeError, MeshError } from "../../base/errors.ts";
+import { type BufferReader, resumeReading, startReading } from "../../os/user-buffer.ts";
+import { noteRead } from "../session/pace.ts";
+import type { Slab } from "../session/slab.ts";
+import type { Port, PortClose, PortListener } from "./port.ts";
+import { nextReadView, readRoom, readStart } from "./read-room.ts";
+
+/** Ends of a connection that are nobody's failure (wire/ztunnel.md section 4.6). */
+const quietErrors: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "ENOTCONN"]);
+
+export class SocketPort implements Port, BufferReader {
+  readonly #socket: Socket;
+  readonly #onWritten: () => void;
+  #peer: Port | undefined;
+  #listener: PortListener | undefined;
+  #givenBytes = 0;
+  #readEnded = false;
+  /** Writes handed to the socket, and those whose callback has come. */
+  #writes = 0;
+  #written = 0;
+  /** The write that the peer waits for; 0 for none. */
+  #awaited = 0;
+  #slab: Slab | undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#onWritten = () => this.#writeDone();
+  }
+
+  get givenBytes(): number {
+    return this.#givenBytes;
+  }
+
+  attach(peer: Port, listener: PortListener): void {
+    this.#peer = peer;
+    this.#listener = listener;
+    const socket = this.#socket;
+    // The end of one direction must not end the other.
+    socket.allowHalfOpen = true;
+    socket.on("error", (error: NodeJS.ErrnoException) => this.#closed(closeOf(error)));
+    socket.on("close", () => this.#socketClosed());
+    socket.on("end", () => {
+      this.#readEnded = true;
+      this.#peer?.finish();
+    });
+    if (socket.destroyed) this.#socketClosed();
+    else startReading(socket, this);
+  }
+
+  // BufferReader
+
+  nextBuffer(): Buffer {
+    return nextReadView();
+  }
+
+  onRead(length: number): boolean {
+    noteRead(length);
+    this.#givenBytes += length;
+    return this.#peer?.take(readRoom(), readStart, readStart + length, undefined) ?? false;
+  }
+
+  // Port
+
+  take(bytes: Buffer, start: number, end: number, slab: Slab | undefined): boolean {
+    const socket = this.#socket;
+    if (!socket.writable) return true;
+    // Native code keeps a pointer to what it cannot send at once, so memory without a slab is copied.
+    const chunk = slab === undefined ? copyOf(bytes, start, end) : bytes.subarray(start, end);
+    this.#writes++;
+    socket.write(chunk, this.#onWritten);
+    // The kernel took everything: the callback will still come, but nothing waits for it.
+    if (socket.writableLength === 0) return true;
+    this.#awaited = this.#writes;
+    slab?.retain();
+    this.#slab?.release();
+    this.#slab = slab;
+    return false;
+  }
+
+  finish(): void {
+    this.#socket.end();
+  }
+
+  resume(): void {
+    resumeReading(this.#socket);
+  }
+
+  settle(): void {
+    this.#socket.destroySoon();
+  }
+
+  abort(): void {
+    // A reset, not an orderly end: the application must be able to tell that something is missing.
+    this.#socket.resetAndDestroy();
+  }
+
+  #writeDone(): void {
+    this.#written++;
+    if (this.#awaited === 0 || this.#written < this.#awaited) return;
+    this.#awaited = 0;
+    this.#releaseSlab();
+    this.#peer?.resume();
+  }
+
+  #releaseSlab(): void {
+    this.#slab?.release();
+    this.#slab = undefined;
+  }
+
+  #socketClosed(): void {
+    // Only now has native code let go of the memory.
+    this.#releaseSlab();
+    const clean = this.#readEnded && this.#socket.writableFinished;
+    this.#closed(clean ? { kind: "clean" } : { kind: "reset" });
+  }
+
+  #closed(close: PortClose): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    listener?.portClosed(this, close);
+  }
+}
+
+function closeOf(error: NodeJS.ErrnoException): PortClose {
+  if (quietErrors.has(error.code)) return { kind: "reset" };
+  return { kind: "failed", error: new MeshError("io-failed", describeError(error)) };
+}
+
+function copyOf(bytes: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(bytes.subarray(start, end));
+}

@@ -1,0 +1,115 @@
+/** The frames other than DATA that a session sends. They join what waits for the write in flight. */
+import { HpackEncoder } from "../hpack/encoder.ts";
+import {
+  clientPreface,
+  defaultWindowBytes,
+  frameFlag,
+  frameHeaderBytes,
+  frameType,
+  pingBytes,
+  putFrameHeader,
+  putSettings,
+  putUint32,
+  type Setting,
+  settingBytes,
+  settingId,
+} from "../http2/frames.ts";
+import type { HboneSettings, HeaderField } from "../tunnel.ts";
+import type { Outbox } from "./outbox.ts";
+import type { PeerSettings } from "./peer-settings.ts";
+
+export class FrameWriter {
+  readonly #outbox: Outbox;
+  readonly #peer: PeerSettings;
+  readonly #encoder = new HpackEncoder();
+
+  constructor(outbox: Outbox, peer: PeerSettings) {
+    this.#outbox = outbox;
+    this.#peer = peer;
+  }
+
+  /** What each side sends first, in one write: the client's preface, SETTINGS, the session's window. */
+  preface(settings: HboneSettings, role: "client" | "server"): void {
+    const list = announced(settings, role);
+    const prefaceBytes = role === "client" ? clientPreface.length : 0;
+    const length = prefaceBytes + frameHeaderBytes + list.length * settingBytes;
+    let at = this.#outbox.reserve(length);
+    if (role === "client") at += clientPreface.copy(this.#outbox.block, at);
+    putSettings(this.#outbox.block, at, list);
+    const increment = settings.connectionWindowBytes - defaultWindowBytes;
+    if (increment > 0) this.#putWindowUpdate(0, increment);
+    this.#outbox.flush();
+  }
+
+  settingsAck(): void {
+    const at = this.#outbox.reserve(frameHeaderBytes);
+    putFrameHeader(this.#outbox.block, at, 0, frameType.settings, frameFlag.ack, 0);
+    this.#outbox.flush();
+  }
+
+  /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
+  setHeaderTable(bytes: number): void {
+    this.#encoder.setPeerTableSize(bytes);
+  }
+
+  headers(streamId: number, fields: readonly HeaderField[], endStream: boolean): void {
+    const block = this.#encoder.encode(fields);
+    let sent = 0;
+    do {
+      const length = Math.min(block.length - sent, this.#peer.maxFrameBytes);
+      const last = sent + length === block.length;
+      const type = sent === 0 ? frameType.headers : frameType.continuation;
+      const flags =
+        (last ? frameFlag.endHeaders : 0) | (endStream && sent === 0 ? frameFlag.endStream : 0);
+      const at = this.#outbox.reserve(frameHeaderBytes + length);
+      const to = putFrameHeader(this.#outbox.block, at, length, type, flags, streamId);
+      block.copy(this.#outbox.block, to, sent, sent + length);
+      sent += length;
+    } while (sent < block.length);
+    this.#outbox.flush();
+  }
+
+  resetStream(streamId: number, code: number): void {
+    const at = this.#outbox.reserve(frameHeaderBytes + 4);
+    const to = putFrameHeader(this.#outbox.block, at, 4, frameType.resetStream, 0, streamId);
+    putUint32(this.#outbox.block, to, code);
+    this.#outbox.flush();
+  }
+
+  windowUpdate(streamId: number, increment: number): void {
+    this.#putWindowUpdate(streamId, increment);
+    this.#outbox.flush();
+  }
+
+  ping(ack: boolean, payload: Uint8Array): void {
+    const at = this.#outbox.reserve(frameHeaderBytes + pingBytes);
+    const flags = ack ? frameFlag.ack : 0;
+    const to = putFrameHeader(this.#outbox.block, at, pingBytes, frameType.ping, flags, 0);
+    this.#outbox.block.set(payload, to);
+    this.#outbox.flush();
+  }
+
+  goAway(lastStreamId: number, code: number): void {
+    const at = this.#outbox.reserve(frameHeaderBytes + 8);
+    const to = putFrameHeader(this.#outbox.block, at, 8, frameType.goAway, 0, 0);
+    putUint32(this.#outbox.block, putUint32(this.#outbox.block, to, lastStreamId), code);
+    this.#outbox.flush();
+  }
+
+  #putWindowUpdate(streamId: number, increment: number): void {
+    const at = this.#outbox.reserve(frameHeaderBytes + 4);
+    const to = putFrameHeader(this.#outbox.block, at, 4, frameType.windowUpdate, 0, streamId);
+    putUint32(this.#outbox.block, to, increment);
+  }
+}
+
+function announced(settings: HboneSettings, role: "client" | "server"): readonly Setting[] {
+  const common: Setting[] = [
+    [settingId.initialWindowSize, settings.streamWindowBytes],
+    [settingId.maxFrameSize, settings.maxFrameBytes],
+    [settingId.maxHeaderListSize, settings.maxHeaderListBytes],
+  ];
+  return role === "client"
+    ? [[settingId.enablePush, 0], ...common]
+    : [[settingId.maxConcurrentStreams, settings.maxStreams], ...common];
+}

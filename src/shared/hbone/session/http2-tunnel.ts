@@ -1,0 +1,219 @@
+/**
+ * One stream of a session: the states of both directions, flow-control counters, and the port that a flow sees. How frames
+ * are written is the session's business.
+ */
+import type { MeshError } from "../../base/errors.ts";
+import type { Port, PortClose, PortListener } from "../flow/port.ts";
+import { errorCode } from "../http2/errors.ts";
+import type { TunnelStream } from "../tunnel.ts";
+import { Inflow } from "./inflow.ts";
+import type { Slab } from "./slab.ts";
+
+/** What a stream needs of its session. */
+export interface TunnelHost {
+  /** Sends or holds [start, end); false: no more until `resume`. `hasRoom`: nine octets before `start` may be overwritten. */
+  send(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number, hasRoom: boolean): boolean;
+  /** Sends END_STREAM. */
+  endStream(tunnel: Http2Tunnel): void;
+  /** Sends RST_STREAM and forgets the stream. */
+  resetStream(tunnel: Http2Tunnel, code: number): void;
+  /** The stream has ended both ways and is forgotten. */
+  streamEnded(tunnel: Http2Tunnel): void;
+  /** The taker is done with so many octets. */
+  credit(tunnel: Http2Tunnel, bytes: number): void;
+}
+
+/** Our direction: "finishing" sends what is held and then END_STREAM; "settling" then resets the peer's direction as well. */
+type Local = "open" | "finishing" | "settling" | "ended";
+
+/** Why a tunnel takes nothing at the moment: the write in flight, or the peer's window. */
+export type Blocked = "no" | "outbox" | "window";
+
+export class Http2Tunnel implements TunnelStream, Port {
+  readonly kind = "tunnel";
+  readonly id: number;
+  readonly #host: TunnelHost;
+  readonly #inflow: Inflow;
+
+  /** What the peer lets us send. Below zero after it lowered its initial window (RFC 9113 section 6.9.2). */
+  sendWindowBytes: number;
+  /** What we let the peer send. */
+  receiveWindowBytes: number;
+  /** Delivered, but not yet given back to the peer. */
+  uncreditedBytes = 0;
+  /** Taken while the window was too small, not sent yet. */
+  held: Buffer | undefined;
+  blocked: Blocked = "no";
+  /** Set while the request waits for its answer: told when the stream is over before that, for whatever reason. */
+  onEarlyClose: ((close: PortClose) => void) | undefined;
+
+  #local: Local = "open";
+  #remoteEnded = false;
+  #peer: Port | undefined;
+  #listener: PortListener | undefined;
+  #close: PortClose | undefined;
+
+  constructor(host: TunnelHost, id: number, sendWindowBytes: number, receiveWindowBytes: number) {
+    this.#host = host;
+    this.id = id;
+    this.sendWindowBytes = sendWindowBytes;
+    this.receiveWindowBytes = receiveWindowBytes;
+    this.#inflow = new Inflow(this);
+  }
+
+  // The session's side.
+
+  get localEnded(): boolean {
+    return this.#local === "ended";
+  }
+
+  get remoteEnded(): boolean {
+    return this.#remoteEnded;
+  }
+
+  get over(): boolean {
+    return this.#close !== undefined || (this.#remoteEnded && this.#local === "ended");
+  }
+
+  /** True when the tunnel must be flushed by the end of the turn. */
+  deliver(slab: Slab, start: number, end: number, joins: boolean): boolean {
+    return this.#inflow.deliver(slab, start, end, joins);
+  }
+
+  flush(): void {
+    this.#inflow.flush();
+  }
+
+  /** END_STREAM came. */
+  remoteEnd(): void {
+    this.#remoteEnded = true;
+    if (this.#local === "ended") this.#host.streamEnded(this);
+    this.#inflow.finish();
+    this.#closeIfDone();
+  }
+
+  /** RST_STREAM came; the session has forgotten the stream. NO_ERROR and CANCEL read as the end of the stream. */
+  remoteReset(code: number): void {
+    this.#stopSending();
+    this.#remoteEnded = true;
+    const readsAsEnd = code === errorCode.noError || code === errorCode.cancel;
+    if (readsAsEnd && this.onEarlyClose === undefined) {
+      this.#inflow.finish();
+      this.#closeIfDone();
+    } else {
+      this.#closed({ kind: "reset" });
+    }
+  }
+
+  /** The session broke. */
+  fail(error: MeshError): void {
+    this.#stopSending();
+    this.#closed({ kind: "failed", error });
+  }
+
+  /** We have answered with END_STREAM; what the peer still sends is not wanted (RFC 9113 section 8.1). */
+  refused(): void {
+    this.#local = "ended";
+    if (this.#remoteEnded) this.#host.streamEnded(this);
+    else this.#host.resetStream(this, errorCode.noError);
+    this.#remoteEnded = true;
+    this.#closed({ kind: "reset" });
+  }
+
+  /** Everything held has been sent. */
+  sent(): void {
+    if (this.#local === "open") this.#peer?.resume();
+    else if (this.#local !== "ended") this.#sendEnd();
+  }
+
+  // The flow's side.
+
+  get givenBytes(): number {
+    return this.#inflow.givenBytes;
+  }
+
+  attach(peer: Port, listener: PortListener): void {
+    this.#peer = peer;
+    this.#listener = listener;
+    if (this.#close !== undefined) listener.portClosed(this, this.#close);
+    else this.#inflow.attach(peer);
+  }
+
+  take(bytes: Buffer, start: number, end: number, slab: Slab | undefined): boolean {
+    if (this.#local !== "open") return true;
+    return this.#host.send(this, bytes, start, end, slab === undefined);
+  }
+
+  /** Takes octets that must stay as they are; they are copied or encrypted before the return. */
+  takeUntouched(bytes: Buffer): boolean {
+    if (this.#local !== "open") return true;
+    return this.#host.send(this, bytes, 0, bytes.length, false);
+  }
+
+  finish(): void {
+    if (this.#local !== "open") return;
+    this.#local = "finishing";
+    if (this.held === undefined) this.#sendEnd();
+  }
+
+  resume(): void {
+    this.#inflow.resume();
+  }
+
+  settle(): void {
+    if (this.#close !== undefined) return;
+    if (this.held === undefined) this.reset(errorCode.cancel);
+    else this.#local = "settling";
+  }
+
+  /** RFC 9113 section 8.5: a broken TCP connection is CONNECT_ERROR. */
+  abort(): void {
+    this.reset(errorCode.connectError);
+  }
+
+  reset(http2ErrorCode: number): void {
+    if (this.#close !== undefined) return;
+    const wasOver = this.over;
+    this.#stopSending();
+    this.#remoteEnded = true;
+    if (!wasOver) this.#host.resetStream(this, http2ErrorCode);
+    this.#closed({ kind: "reset" });
+  }
+
+  credit(bytes: number): void {
+    this.#host.credit(this, bytes);
+  }
+
+  inflowEnded(): void {
+    this.#closeIfDone();
+  }
+
+  #sendEnd(): void {
+    const settles = this.#local === "settling";
+    this.#local = "ended";
+    this.#host.endStream(this);
+    if (this.#remoteEnded) this.#host.streamEnded(this);
+    this.#closeIfDone();
+    if (settles) this.reset(errorCode.cancel);
+  }
+
+  #stopSending(): void {
+    this.#local = "ended";
+    this.held = undefined;
+  }
+
+  #closeIfDone(): void {
+    const done = this.#remoteEnded && this.#local === "ended" && this.#inflow.ended;
+    if (done) this.#closed({ kind: "clean" });
+  }
+
+  #closed(close: PortClose): void {
+    if (this.#close !== undefined) return;
+    this.#close = close;
+    this.#inflow.drop();
+    const early = this.onEarlyClose;
+    this.onEarlyClose = undefined;
+    early?.(close);
+    this.#listener?.portClosed(this, close);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * What a session writes to its TLS socket: one write in flight, everything else joined behind it in one block. Node
+ * encrypts a single buffer straight from our memory before `write` returns, so the block is free again at once; but it
+ * finishes the write later, at most one each turn, so the size of the writes decides the throughput (perf.md section 2).
+ */
+import type { TLSSocket } from "node:tls";
+import { Slab, type SlabSize, slabSizes } from "./slab.ts";
+
+const [, firstSize, secondSize, lastSize] = slabSizes;
+
+/** What can wait behind the write in flight. A peer that makes us answer and never reads (PINGs, SETTINGS) stops here. */
+export const maxBacklogBytes = lastSize;
+
+export interface OutboxOwner {
+  /** A write has finished, and what waited behind it is on its way. */
+  outboxSent(): void;
+  /** Too much waits: the peer does not read. The outbox is closed. */
+  outboxOverflowed(): void;
+}
+
+export class Outbox {
+  readonly #socket: TLSSocket;
+  readonly #owner: OutboxOwner;
+  readonly #onWritten: (error?: Error | null) => void;
+  #slab: Slab | undefined;
+  #fill = 0;
+  #writing = false;
+  #closed = false;
+
+  constructor(socket: TLSSocket, owner: OutboxOwner) {
+    this.#socket = socket;
+    this.#owner = owner;
+    // The callback of write, not 'drain': that comes only if write() returned false.
+    this.#onWritten = () => this.#written();
+  }
+
+  /** Nothing in flight, nothing waiting: the next write reaches native code within the call. */
+  get idle(): boolean {
+    return !this.#writing && this.#fill === 0;
+  }
+
+  /** Octets that wait for the write in flight. */
+  get backlogBytes(): number {
+    return this.#fill;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Writes this memory now. Only while idle; the memory is free again after the return. */
+  writeNow(bytes: Buffer): void {
+    if (this.#closed) return;
+    this.#writing = true;
+    this.#socket.write(bytes, this.#onWritten);
+  }
+
+  /** Makes room for `length` octets behind what waits; write them to `block` at the returned place before the next call. */
+  reserve(length: number): number {
+    const at = this.#fill;
+    this.#fill += length;
+    if (this.#fill > (this.#slab?.size ?? 0)) this.#grow(at);
+    return at;
+  }
+
+  get block(): Buffer {
+    return this.#slab?.bytes ?? emptyBlock;
+  }
+
+  /** Sends what waits, unless a write is in flight: then it goes with the next one. */
+  flush(): void {
+    if (this.#writing || this.#fill === 0) return;
+    const slab = this.#slab;
+    const length = this.#fill;
+    this.#slab = undefined;
+    this.#fill = 0;
+    if (slab === undefined) return;
+    this.writeNow(slab.bytes.subarray(0, length));
+    slab.release();
+  }
+
+  /** Sends everything that waits, then the end of the stream. */
+  end(): void {
+    if (this.#closed) return;
+    // Behind a write in flight Node queues the memory itself, so it must be a copy.
+    if (this.#fill > 0) this.#socket.write(Buffer.from(this.block.subarray(0, this.#fill)));
+    this.close();
+    this.#socket.end();
+  }
+
+  /** Nothing more is written. */
+  close(): void {
+    this.#closed = true;
+    this.#slab?.release();
+    this.#slab = undefined;
+    this.#fill = 0;
+  }
+
+  #grow(used: number): void {
+    if (this.#fill > maxBacklogBytes) {
+      this.close();
+      this.#owner.outboxOverflowed();
+      return;
+    }
+    const larger = Slab.take(sizeFor(this.#fill));
+    this.#slab?.bytes.copy(larger.bytes, 0, 0, used);
+    this.#slab?.release();
+    this.#slab = larger;
+  }
+
+  #written(): void {
+    this.#writing = false;
+    if (this.#closed) return;
+    this.flush();
+    this.#owner.outboxSent();
+  }
+}
+
+function sizeFor(bytes: number): SlabSize {
+  if (bytes <= firstSize) return firstSize;
+  return bytes <= secondSize ? secondSize : lastSize;
+}
+
+const emptyBlock = Buffer.alloc(0);
