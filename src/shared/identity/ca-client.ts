@@ -14,6 +14,7 @@ import {
   type IstioCertificateResponse,
 } from "../wire/gen/istio/v1/auth/ca_pb.js";
 import { createSigningRequest } from "./csr.ts";
+import type { PeerRevocation } from "./revocation.ts";
 import type { CertificateAuthority } from "./secret-source.ts";
 import { formatSpiffe, type SpiffeIdentity } from "./spiffe.ts";
 import type { TlsSettings } from "./tls-context.ts";
@@ -30,6 +31,8 @@ export interface CaClientOptions {
   /** Shared mode: name the workload's identity in the request and demand exactly that one. Dedicated mode: neither. */
   readonly impersonate: boolean;
   readonly tls: TlsSettings;
+  /** Held against the peers of every connection under the certificates. */
+  readonly revocation?: PeerRevocation | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -42,7 +45,7 @@ export function readAnswer(
   certChain: readonly string[],
   identity: SpiffeIdentity,
   privateKey: KeyObject,
-  options: Pick<CaClientOptions, "impersonate" | "tls">,
+  options: Pick<CaClientOptions, "impersonate" | "tls" | "revocation">,
 ): WorkloadCertificate {
   const [first, ...rest] = certChain;
   const bundle = rest.pop();
@@ -61,6 +64,7 @@ export function readAnswer(
   return createWorkloadCertificate(
     { identity, leaf, intermediates, roots, privateKey },
     options.tls,
+    options.revocation,
   );
 }
 

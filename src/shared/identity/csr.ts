@@ -3,6 +3,7 @@ import { createPublicKey, generateKeyPair, type KeyObject, sign, verify } from "
 import { promisify } from "node:util";
 import * as der from "./der.ts";
 import { pemBlocks, toPem } from "./pem.ts";
+import { signatureDigests } from "./signature.ts";
 import { formatSpiffe, type SpiffeIdentity } from "./spiffe.ts";
 import { generalName, oid, readExtensions, readUriSans } from "./x509.ts";
 
@@ -56,17 +57,6 @@ export interface ReadSigningRequest {
   readonly uriSans: readonly string[];
 }
 
-/** Digest per signature algorithm that a request may use. */
-const digests: ReadonlyMap<string, string | undefined> = new Map([
-  [oid.ecdsaWithSha256, "sha256"],
-  ["1.2.840.10045.4.3.3", "sha384"],
-  ["1.2.840.10045.4.3.4", "sha512"],
-  ["1.2.840.113549.1.1.11", "sha256"],
-  ["1.2.840.113549.1.1.12", "sha384"],
-  ["1.2.840.113549.1.1.13", "sha512"],
-  ["1.3.101.112", undefined],
-]);
-
 /** Curves and key sizes that a certificate may carry. */
 function checkKey(key: KeyObject): void {
   const details = key.asymmetricKeyDetails ?? {};
@@ -96,11 +86,11 @@ export function readSigningRequest(pem: string): ReadSigningRequest {
   const publicKey = createPublicKey({ key: der.encode(spki), format: "der", type: "spki" });
   checkKey(publicKey);
   const algorithmId = der.oidText(der.children(algorithm)[0]);
-  if (!digests.has(algorithmId)) throw new RangeError(`unknown signature algorithm ${algorithmId}`);
+  const digest = signatureDigests.get(algorithmId);
+  if (digest === undefined) throw new RangeError(`unknown signature algorithm ${algorithmId}`);
   const [unusedBits, ...signatureBytes] = der.content(signature);
   const proven =
-    unusedBits === 0 &&
-    verify(digests.get(algorithmId), der.encode(body), publicKey, Buffer.from(signatureBytes));
+    unusedBits === 0 && verify(digest, der.encode(body), publicKey, Buffer.from(signatureBytes));
   if (!proven) throw new RangeError("signature of the certificate request does not fit its key");
   return { publicKey, uriSans: requestedNames(attributes) };
 }

@@ -8,7 +8,8 @@ import type { Duplex } from "node:stream";
 import { connect, type Server, type TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { asMeshError, describeError, MeshError } from "../base/errors.ts";
-import { acceptedPeer, type PeerVerdict, trustedPeer } from "./peer.ts";
+import { type AcceptedPeer, acceptedPeer, type PeerVerdict, trustedPeer } from "./peer.ts";
+import type { PeerRevocation } from "./revocation.ts";
 import type { SpiffeIdentity } from "./spiffe.ts";
 import type { WorkloadCertificate } from "./workload-certificate.ts";
 import { peerUriSans } from "./x509.ts";
@@ -55,6 +56,7 @@ interface Outcome {
 
 interface Limits {
   readonly socket: Socket | Duplex;
+  readonly certificate: WorkloadCertificate;
   readonly clock: Clock;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
@@ -65,9 +67,25 @@ function ignoreError(): void {
   // Nothing to do: 'close' follows.
 }
 
+/** Throws MeshError unless this peer is to be believed. */
+function checkPeer(
+  tls: TLSSocket,
+  verdict: PeerVerdict,
+  revocation: PeerRevocation | undefined,
+): asserts verdict is AcceptedPeer {
+  if (verdict.kind === "refused") throw tlsError(verdict.reason);
+  const serial = revocation?.revoked(tls);
+  if (serial !== undefined)
+    throw new MeshError(
+      "certificate-revoked",
+      `tls error: peer certificate revoked by CRL (serial number ${serial})`,
+    );
+}
+
 /** Runs one attempt under its deadline and signal, and leaves no timer, listener or half-open socket behind. */
 function attempt(limits: Limits, start: (outcome: Outcome) => void): Promise<SecuredSocket> {
-  const { socket, clock, signal, timeoutMs = HANDSHAKE_TIMEOUT_MS } = limits;
+  const { socket, certificate, clock, signal, timeoutMs = HANDSHAKE_TIMEOUT_MS } = limits;
+  const { revocation } = certificate;
   return new Promise((resolve, reject) => {
     let settled = false;
     const settle = (): boolean => {
@@ -97,9 +115,11 @@ function attempt(limits: Limits, start: (outcome: Outcome) => void): Promise<Sec
     signal?.addEventListener("abort", onAbort, { once: true });
     const failed = (thrown: unknown): void => fail(asMeshError(thrown, "tls-failed", "tls error"));
     const done = (tls: TLSSocket, verdict: PeerVerdict): void => {
-      if (verdict.kind === "refused") {
+      try {
+        checkPeer(tls, verdict, revocation);
+      } catch (thrown) {
         tls.destroy();
-        failed(tlsError(verdict.reason));
+        failed(thrown);
         return;
       }
       if (!settle()) {
@@ -108,6 +128,7 @@ function attempt(limits: Limits, start: (outcome: Outcome) => void): Promise<Sec
       }
       socket.allowHalfOpen = allowHalfOpen;
       tls.allowHalfOpen = allowHalfOpen;
+      revocation?.track(tls);
       // Wrapping keeps the option of the connection below, unless that was not a TCP socket set up by us.
       tls.setNoDelay(true);
       resolve({ tls, peer: verdict.peer });

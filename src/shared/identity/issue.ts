@@ -25,7 +25,7 @@ const keyUsage = {
   /** digitalSignature, keyEncipherment */
   leaf: { bits: 0b1010_0000, unused: 5 },
   /** keyCertSign, cRLSign */
-  root: { bits: 0b0000_0110, unused: 1 },
+  authority: { bits: 0b0000_0110, unused: 1 },
 } as const;
 
 function extension(id: string, critical: boolean, value: der.DerValue): der.DerValue {
@@ -84,6 +84,18 @@ function signBody(body: Body, privateKey: KeyObject): CertificateInfo {
 const subjectKeyExtension = (keyId: Buffer): der.DerValue =>
   extension(oid.subjectKeyIdentifier, false, der.octetString(keyId));
 
+const authorityUsage = extension(
+  oid.keyUsage,
+  true,
+  der.bitString(Buffer.from([keyUsage.authority.bits]), keyUsage.authority.unused),
+);
+
+function authorityKeyExtension(issuer: Issuer): der.DerValue {
+  const keyId =
+    issuer.certificate.subjectKeyId ?? keyIdentifier(createPublicKey(issuer.privateKey));
+  return extension(oid.authorityKeyIdentifier, false, der.sequence(der.taggedBytes(0, keyId)));
+}
+
 /** A self-signed certificate authority. `privateKey` is a P-256 key. */
 export function issueRoot(
   privateKey: KeyObject,
@@ -100,15 +112,36 @@ export function issueRoot(
       publicKey,
       extensions: [
         extension(oid.basicConstraints, true, der.sequence(der.boolean(true))),
-        extension(
-          oid.keyUsage,
-          true,
-          der.bitString(Buffer.from([keyUsage.root.bits]), keyUsage.root.unused),
-        ),
+        authorityUsage,
         subjectKeyExtension(keyIdentifier(publicKey)),
       ],
     },
     privateKey,
+  );
+}
+
+/** An authority below another one, which may issue leaves only. */
+export function issueIntermediate(
+  issuer: Issuer,
+  publicKey: KeyObject,
+  organization: string,
+  validity: Validity,
+): CertificateInfo {
+  const leavesOnly = der.unsignedInteger(Buffer.from([0]));
+  return signBody(
+    {
+      issuerName: subjectOf(issuer.certificate),
+      subjectName: names({ [oid.organization]: organization }),
+      validity,
+      publicKey,
+      extensions: [
+        extension(oid.basicConstraints, true, der.sequence(der.boolean(true), leavesOnly)),
+        authorityUsage,
+        subjectKeyExtension(keyIdentifier(publicKey)),
+        authorityKeyExtension(issuer),
+      ],
+    },
+    issuer.privateKey,
   );
 }
 
@@ -137,8 +170,6 @@ export function issueLeaf(
   leaf: LeafNames,
   validity: Validity,
 ): CertificateInfo {
-  const issuerKeyId =
-    issuer.certificate.subjectKeyId ?? keyIdentifier(createPublicKey(issuer.privateKey));
   return signBody(
     {
       issuerName: subjectOf(issuer.certificate),
@@ -158,7 +189,7 @@ export function issueLeaf(
         ),
         extension(oid.basicConstraints, true, der.sequence()),
         subjectKeyExtension(keyIdentifier(publicKey)),
-        extension(oid.authorityKeyIdentifier, false, der.sequence(der.taggedBytes(0, issuerKeyId))),
+        authorityKeyExtension(issuer),
         extension(oid.subjectAltName, true, generalNames(leaf)),
       ],
     },

@@ -1,9 +1,12 @@
 /** Who a peer is and whether it is who we want, from the URI names of its verified certificate. Pure. */
 import { parseSpiffe, type SpiffeIdentity } from "./spiffe.ts";
 
-export type PeerVerdict =
-  | { readonly kind: "accepted"; readonly peer: SpiffeIdentity }
-  | { readonly kind: "refused"; readonly reason: string };
+export interface AcceptedPeer {
+  readonly kind: "accepted";
+  readonly peer: SpiffeIdentity;
+}
+
+export type PeerVerdict = AcceptedPeer | { readonly kind: "refused"; readonly reason: string };
 
 const quoted = (names: readonly string[]): string =>
   names.length === 0 ? "none" : names.map((name) => `"${name}"`).join(", ");

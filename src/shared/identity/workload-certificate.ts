@@ -4,6 +4,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { SecureContext, Server } from "node:tls";
+import type { PeerRevocation } from "./revocation.ts";
 import type { SpiffeIdentity } from "./spiffe.ts";
 import {
   createClientContext,
@@ -24,6 +25,8 @@ export interface WorkloadCertificate {
   clientContext(): SecureContext;
   /** The same for accepted connections; see handshake.ts. */
   acceptor(): Server;
+  /** Whom not to believe though the chain is right. */
+  readonly revocation?: PeerRevocation | undefined;
 }
 
 export interface CertificateMaterial {
@@ -39,17 +42,23 @@ class Certificate implements WorkloadCertificate {
   readonly leaf: CertificateInfo;
   readonly intermediates: readonly CertificateInfo[];
   readonly roots: readonly CertificateInfo[];
+  readonly revocation: PeerRevocation | undefined;
   // Private, so that neither a log line nor a dump can show the key.
   readonly #key: KeyObject;
   readonly #settings: TlsSettings;
   #client: SecureContext | undefined;
   #acceptor: Server | undefined;
 
-  constructor(material: CertificateMaterial, settings: TlsSettings) {
+  constructor(
+    material: CertificateMaterial,
+    settings: TlsSettings,
+    revocation: PeerRevocation | undefined,
+  ) {
     this.identity = material.identity;
     this.leaf = material.leaf;
     this.intermediates = material.intermediates;
     this.roots = material.roots;
+    this.revocation = revocation;
     this.#key = material.privateKey;
     this.#settings = settings;
   }
@@ -76,8 +85,9 @@ class Certificate implements WorkloadCertificate {
 export function createWorkloadCertificate(
   material: CertificateMaterial,
   settings: TlsSettings,
+  revocation?: PeerRevocation,
 ): WorkloadCertificate {
-  return new Certificate(material, settings);
+  return new Certificate(material, settings, revocation);
 }
 
 /** Half of the lifetime: when a successor should be fetched (wire/ztunnel.md section 2). */

@@ -79,9 +79,12 @@ export function readUriSans(extension: Extension | undefined): readonly string[]
   return names;
 }
 
-function serialText(bytes: Buffer): { hex: string; decimal: string } {
-  const hex = bytes.toString("hex").replace(/^(00)+(?=..)/, "");
-  return { hex: hex.toUpperCase(), decimal: BigInt(`0x${hex}`).toString() };
+/** A serial number as node:crypto prints it: upper-case hexadecimal without leading zero bytes. */
+export function serialHexOf(integer: Buffer): string {
+  return integer
+    .toString("hex")
+    .replace(/^(00)+(?=..)/, "")
+    .toUpperCase();
 }
 
 /** Extensions of a certificate body; none when the [3] field is missing. */
@@ -96,15 +99,15 @@ export function readCertificate(der: Uint8Array): CertificateInfo {
   const fields = children(body);
   // The version is [0] and may be missing; everything after stands at a fixed place.
   const first = isContext(fields[0], 0) ? 1 : 0;
-  const serial = serialText(content(fields[first]));
+  const serialHex = serialHexOf(content(fields[first]));
   const [notBefore, notAfter] = children(fields[first + 3]);
   const extensions = certificateExtensions(fields);
   const keyId = extensions.get(oid.subjectKeyIdentifier);
   return {
     pem: toPem("CERTIFICATE", der),
     der: Buffer.from(der),
-    serialHex: serial.hex,
-    serialDecimal: serial.decimal,
+    serialHex,
+    serialDecimal: BigInt(`0x${serialHex}`).toString(),
     notBeforeMs: timeMs(notBefore),
     notAfterMs: timeMs(notAfter),
     uriSans: readUriSans(extensions.get(oid.subjectAltName)),

@@ -264,7 +264,11 @@ const groupsIn = (hello: ClientHello): number[] => {
 
 test("as a client: the hello offers TLS 1.3 only, two suites, the groups, h2, and no server name", async () => {
   const hello = await clientHelloOf(catalog);
-  assert.deepEqual(hello.suites, [0x1302, 0x1301]);
+  // OpenSSL 3.0 adds the signalling value for renegotiation, which is no suite.
+  assert.deepEqual(
+    hello.suites.filter((suite) => suite !== 0x00ff),
+    [0x1302, 0x1301],
+  );
   assert.equal(hello.extensions.get(extension.versions)?.toString("hex"), "020304");
   const hybrid = hasHybridGroup() ? [0x11ec] : [];
   assert.deepEqual(groupsIn(hello), [0x001d, 0x0017, 0x0018, ...hybrid]);

@@ -82,7 +82,10 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
       this.#settleClosed = resolve;
     });
     socket.once("close", () => this.#socketClosed());
-    socket.on("error", (error) => this.fail(broken(describeError(error))));
+    // An error of ours (a revoked peer) keeps its code.
+    socket.on("error", (error) =>
+      this.fail(error instanceof MeshError ? error : broken(describeError(error))),
+    );
     socket.on("end", () => this.fail(broken("closed by the peer")));
   }
 

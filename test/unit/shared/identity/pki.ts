@@ -2,10 +2,12 @@
 import { generateKeyPairSync } from "node:crypto";
 import {
   type Issuer,
+  issueIntermediate,
   issueLeaf,
   issueRoot,
   type Validity,
 } from "../../../../src/shared/identity/issue.ts";
+import type { PeerRevocation } from "../../../../src/shared/identity/revocation.ts";
 import { parseSpiffe } from "../../../../src/shared/identity/spiffe.ts";
 import { type TlsOptions, tlsSettings } from "../../../../src/shared/identity/tls-context.ts";
 import {
@@ -33,6 +35,19 @@ export interface WorkloadOptions {
   readonly roots?: readonly CertificateInfo[];
   readonly validity?: Validity;
   readonly tls?: Partial<TlsOptions>;
+  readonly revocation?: PeerRevocation;
+}
+
+export interface TestIssuer extends Issuer {
+  /** What peers must be sent besides the leaf. */
+  readonly intermediates?: readonly CertificateInfo[];
+}
+
+/** An authority below another one. */
+export function newIntermediate(parent: Issuer, validity: Validity = aroundNow()): TestIssuer {
+  const { publicKey, privateKey } = newKeys();
+  const certificate = issueIntermediate(parent, publicKey, "test middle", validity);
+  return { certificate, privateKey, intermediates: [certificate] };
 }
 
 export function spiffe(name: string, trustDomain = "cluster.local"): string {
@@ -41,7 +56,7 @@ export function spiffe(name: string, trustDomain = "cluster.local"): string {
 }
 
 export function newWorkload(
-  issuer: Issuer,
+  issuer: TestIssuer,
   options: WorkloadOptions = {},
 ): WorkloadCertificate & { keyPem: string } {
   const uris = options.uris ?? [spiffe("shop/web")];
@@ -55,11 +70,12 @@ export function newWorkload(
     {
       identity,
       leaf: issueLeaf(issuer, publicKey, { uris }, options.validity ?? aroundNow()),
-      intermediates: [],
+      intermediates: issuer.intermediates ?? [],
       roots: options.roots ?? [issuer.certificate],
       privateKey,
     },
     tlsSettings({ tls12: false, compliancePolicy: undefined, ...options.tls }),
+    options.revocation,
   );
   return Object.assign(certificate, {
     keyPem: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),

@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { systemClock } from "../../../../src/shared/base/clock.ts";
+import {
+  readRevocationList,
+  readRevocationLists,
+  revokedInChain,
+} from "../../../../src/shared/identity/crl.ts";
+import {
+  handshakeClient,
+  handshakeServer,
+  type SecuredSocket,
+} from "../../../../src/shared/identity/handshake.ts";
+import type { Issuer } from "../../../../src/shared/identity/issue.ts";
+import { pemBlocks } from "../../../../src/shared/identity/pem.ts";
+import { RevocationFile } from "../../../../src/shared/identity/revocation.ts";
+import { createLogger, LogFilter } from "../../../../src/shared/telemetry/logger.ts";
+import { FakeClock } from "../../../support/clock.ts";
+import { newIntermediate, newRoot, newWorkload, spiffe } from "./pki.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "ambit-crl-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+let counter = 0;
+function file(text: string): string {
+  const path = join(folder, `f${++counter}`);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** A list made and signed by openssl. */
+function crlOf(issuer: Issuer, serials: readonly string[], days = "30"): string {
+  const index = serials
+    .map((serial) => `R\t30010101000000Z\t260101000000Z\t${serial}\tunknown\t/\n`)
+    .join("");
+  const database = file(index);
+  writeFileSync(`${database}.attr`, "");
+  const config = file(
+    `[ca]\ndefault_ca=c\n[c]\ndatabase=${database}\ndefault_md=sha256\ncrlnumber=${file("01")}\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n`,
+  );
+  const key = issuer.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  const out = join(folder, `crl${++counter}`);
+  execFileSync(
+    "openssl",
+    [
+      "ca",
+      "-gencrl",
+      "-config",
+      config,
+      "-cert",
+      file(issuer.certificate.pem),
+      "-keyfile",
+      file(key),
+      "-crldays",
+      days,
+      "-out",
+      out,
+    ],
+    { stdio: "pipe" },
+  );
+  return execFileSync("cat", [out], { encoding: "utf8" });
+}
+
+const root = newRoot();
+const twin = newRoot();
+const middle = newIntermediate(root);
+const web = newWorkload(root, { uris: [spiffe("shop/web")] });
+const deep = newWorkload(middle, { uris: [spiffe("shop/deep")], roots: [root.certificate] });
+const readAll = (...pems: string[]) => readRevocationLists(Buffer.from(pems.join("")));
+
+const chains = {
+  web: [web.leaf.der, root.certificate.der],
+  deep: [deep.leaf.der, middle.certificate.der, root.certificate.der],
+};
+
+test("a leaf is revoked by a list of its issuer, and only its serial", () => {
+  const lists = readAll(crlOf(root, [web.leaf.serialHex]));
+  assert.equal(revokedInChain(chains.web, lists), web.leaf.serialHex);
+  const other = newWorkload(root);
+  assert.equal(revokedInChain([other.leaf.der, root.certificate.der], lists), undefined);
+});
+
+test("several levels count: the leaf by the intermediate's list, the intermediate by the root's", () => {
+  assert.equal(
+    revokedInChain(chains.deep, readAll(crlOf(middle, [deep.leaf.serialHex]))),
+    deep.leaf.serialHex,
+  );
+  assert.equal(
+    revokedInChain(chains.deep, readAll(crlOf(root, [middle.certificate.serialHex]))),
+    middle.certificate.serialHex,
+  );
+  // The same serials on the list of the wrong issuer say nothing.
+  assert.equal(revokedInChain(chains.deep, readAll(crlOf(root, [deep.leaf.serialHex]))), undefined);
+});
+
+test("issuers of the same name are kept apart by their signature", () => {
+  const forged = crlOf(twin, [web.leaf.serialHex]);
+  assert.equal(revokedInChain(chains.web, readAll(forged)), undefined);
+  const both = readAll(forged, crlOf(root, [web.leaf.serialHex]));
+  assert.equal(revokedInChain(chains.web, both), web.leaf.serialHex);
+});
+
+test("an empty list, no list, and an anchor's own entry revoke nothing", () => {
+  assert.equal(revokedInChain(chains.web, readAll(crlOf(root, []))), undefined);
+  assert.equal(revokedInChain(chains.web, []), undefined);
+  const self = readAll(crlOf(root, [root.certificate.serialHex]));
+  assert.equal(revokedInChain(chains.web, self), undefined);
+});
+
+test("files hold PEM blocks, one list in DER, or nothing", () => {
+  const pem = crlOf(root, [web.leaf.serialHex]);
+  const [der = assert.fail()] = pemBlocks(pem, "X509 CRL");
+  assert.equal(readRevocationLists(der).length, 1);
+  assert.equal(readAll(pem, crlOf(middle, [])).length, 2);
+  assert.equal(readRevocationLists(Buffer.from(" \n")).length, 0);
+  assert.throws(() => readAll("hello"));
+  assert.throws(() => readAll(web.leaf.pem), /no X509 CRL/);
+  assert.throws(() => readRevocationList(der.subarray(0, -1)));
+});
+
+function shaken(
+  client: ReturnType<typeof newWorkload>,
+  server: ReturnType<typeof newWorkload>,
+): Promise<PromiseSettledResult<SecuredSocket>[]> {
+  return new Promise((resolve) => {
+    const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
+    listener.listen(0, "127.0.0.1", () => {
+      const { port } = listener.address() as net.AddressInfo;
+      const socket = net.connect(port, "127.0.0.1");
+      listener.once("connection", (other: net.Socket) => {
+        listener.close();
+        const clock = systemClock;
+        resolve(
+          Promise.allSettled([
+            handshakeClient({
+              socket,
+              certificate: client,
+              acceptedIdentities: server.leaf.uriSans,
+              clock,
+            }),
+            handshakeServer({
+              socket: other,
+              certificate: server,
+              trustDomain: "cluster.local",
+              clock,
+            }),
+          ]),
+        );
+      });
+    });
+  });
+}
+
+let lines: string[] = [];
+function revocationOf(path: string, clock: FakeClock): [RevocationFile, () => number] {
+  lines = [];
+  let rejected = 0;
+  const log = createLogger(
+    {
+      clock,
+      filter: new LogFilter("info"),
+      format: "plain",
+      write: (line) => lines.push(line),
+    },
+    "identity",
+  );
+  const revocation = new RevocationFile({
+    path,
+    clock,
+    log,
+    onRejected: () => {
+      rejected++;
+    },
+  });
+  return [revocation, () => rejected];
+}
+
+test("revoked peers are refused on both sides, an unlisted chain with an intermediate passes", async () => {
+  const path = file(crlOf(root, [web.leaf.serialHex]));
+  const [revocation, rejected] = revocationOf(path, new FakeClock());
+  const guard = newWorkload(root, { uris: [spiffe("shop/guard")], revocation });
+  const asServer = await shaken(web, guard);
+  assert.equal(asServer[1]?.status, "rejected");
+  assert.equal(asServer[1].reason.code, "certificate-revoked");
+  const asClient = await shaken(guard, web);
+  assert.equal(asClient[0]?.status, "rejected");
+  assert.match(asClient[0].reason.message, /^tls error: peer certificate revoked by CRL/);
+  const fine = await shaken(deep, guard);
+  assert.equal(fine[1]?.status, "fulfilled");
+  assert.equal(rejected(), 2);
+  for (const result of [...asServer, ...asClient, ...fine])
+    if (result.status === "fulfilled") result.value.tls.destroy();
+  revocation.close();
+});
+
+test("a changed file cuts open connections of the revoked, and only those", async () => {
+  const path = join(folder, "late.pem");
+  const clock = new FakeClock();
+  const [revocation] = revocationOf(path, clock);
+  const guard = newWorkload(root, { uris: [spiffe("shop/guard")], revocation });
+  const [revokedClient, revokedServer] = await shaken(web, guard);
+  const [deepClient, deepServer] = await shaken(deep, guard);
+  assert.ok(revokedClient?.status === "fulfilled" && revokedServer?.status === "fulfilled");
+  assert.ok(deepClient?.status === "fulfilled" && deepServer?.status === "fulfilled");
+  assert.equal(revocation.trackedConnections, 2);
+  const failure = once(revokedServer.value.tls, "error");
+  // Atomically, as a mounted volume changes.
+  const draft = file(crlOf(root, [web.leaf.serialHex]));
+  renameSync(draft, path);
+  await clock.advance(1000);
+  const [error] = await failure;
+  assert.equal(error.code, "certificate-revoked");
+  assert.equal(error.message, "connection closed: peer certificate revoked by CRL");
+  assert.equal(deepServer.value.tls.destroyed, false);
+  assert.equal(revocation.trackedConnections, 1);
+  deepServer.value.tls.destroy();
+  await once(deepServer.value.tls, "close");
+  assert.equal(revocation.trackedConnections, 0);
+  revokedClient.value.tls.destroy();
+  deepClient.value.tls.destroy();
+  revocation.close();
+  assert.equal(clock.pending, 0);
+});
+
+test("a file that cannot be read keeps the last good lists; one that is gone clears them", async () => {
+  const path = file(crlOf(root, [web.leaf.serialHex]));
+  const clock = new FakeClock();
+  const [revocation] = revocationOf(path, clock);
+  const guard = newWorkload(root, { uris: [spiffe("shop/guard")], revocation });
+  const refusedNow = async (): Promise<boolean> => {
+    const results = await shaken(web, guard);
+    for (const result of results) if (result.status === "fulfilled") result.value.tls.destroy();
+    return results[1]?.status === "rejected";
+  };
+  assert.equal(await refusedNow(), true);
+  writeFileSync(path, "-----BEGIN X509 CRL-----\nhalf");
+  await clock.advance(1000);
+  assert.equal(await refusedNow(), true);
+  assert.match(lines.at(-1) ?? "", /\twarn\t.*keeping the last good ones/);
+  await clock.advance(5000);
+  assert.equal(lines.length, 2);
+  rmSync(path);
+  await clock.advance(1000);
+  assert.equal(await refusedNow(), false);
+  revocation.close();
+});
