@@ -77,6 +77,9 @@ function createCore(deps: ZtunnelDeps): Core {
     logger,
     events: metrics.xds,
     random,
+    onRevokedPeer: (side) => {
+      metrics.crlRejections(side).value++;
+    },
   });
   const reporter = new TrafficReporter(metrics, logger.scope("access"), clock);
   registry.beforeRender(() => reporter.flush());

@@ -2,6 +2,7 @@
 import type { Clock } from "../shared/base/clock.ts";
 import { MeshError } from "../shared/base/errors.ts";
 import { CaClient } from "../shared/identity/ca-client.ts";
+import { RevocationFile } from "../shared/identity/revocation.ts";
 import { SecretManager } from "../shared/identity/secret-manager.ts";
 import type { CertificateAuthority, SecretSource } from "../shared/identity/secret-source.ts";
 import { tlsSettings } from "../shared/identity/tls-context.ts";
@@ -11,6 +12,7 @@ import { XdsClient } from "../shared/xds/delta-client.ts";
 import { openDeltaStream } from "../shared/xds/delta-stream.ts";
 import type { XdsEvents } from "../shared/xds/types.ts";
 import type { ZtunnelConfig } from "./config.ts";
+import type { Reporter } from "./telemetry/traffic.ts";
 import { xdsNode } from "./xds-node.ts";
 
 export interface ControlPlaneDeps {
@@ -44,16 +46,34 @@ const noAuthority: CertificateAuthority = {
     Promise.reject(new MeshError("identity-unavailable", "identity error: CA_ADDRESS is empty")),
 };
 
+export interface CertificateDeps extends ControlPlaneDeps {
+  /** Counts a peer refused or cut because its certificate is revoked. */
+  readonly onRevokedPeer: (reporter: Reporter) => void;
+}
+
+/** CRL_PATH, if it is set. */
+function openRevocation(deps: CertificateDeps): RevocationFile | undefined {
+  const { config, clock, onRevokedPeer } = deps;
+  if (config.crlPath === undefined) return undefined;
+  return new RevocationFile({
+    path: config.crlPath,
+    clock,
+    log: deps.logger.scope("identity"),
+    onRejected: (role) => onRevokedPeer(role === "client" ? "source" : "destination"),
+  });
+}
+
 export interface Certificates {
   readonly secrets: SecretSource;
   close(): void;
 }
 
 /** Keeps a certificate for every identity that runs on this node, and fetches others when they are asked for. */
-export function createCertificates(deps: ControlPlaneDeps): Certificates {
+export function createCertificates(deps: CertificateDeps): Certificates {
   const { config, clock, store, random } = deps;
   const log = deps.logger.scope("identity");
   const shared = config.proxyMode === "shared";
+  const revocation = openRevocation(deps);
   const authority =
     config.ca &&
     new CaClient({
@@ -61,6 +81,7 @@ export function createCertificates(deps: ControlPlaneDeps): Certificates {
       secretTtlMs: config.secretTtlMs,
       impersonate: shared,
       tls: tlsSettings({ tls12: config.tls12, compliancePolicy: config.compliancePolicy }),
+      revocation,
       clock,
       log,
     });
@@ -77,6 +98,7 @@ export function createCertificates(deps: ControlPlaneDeps): Certificates {
       unsubscribe();
       secrets.close();
       authority?.close();
+      revocation?.close();
     },
   };
 }

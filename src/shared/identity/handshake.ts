@@ -9,7 +9,7 @@ import { connect, type Server, type TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { asMeshError, describeError, MeshError } from "../base/errors.ts";
 import { type AcceptedPeer, acceptedPeer, type PeerVerdict, trustedPeer } from "./peer.ts";
-import type { PeerRevocation } from "./revocation.ts";
+import type { PeerRevocation, TlsRole } from "./revocation.ts";
 import type { SpiffeIdentity } from "./spiffe.ts";
 import type { WorkloadCertificate } from "./workload-certificate.ts";
 import { peerUriSans } from "./x509.ts";
@@ -67,23 +67,30 @@ function ignoreError(): void {
   // Nothing to do: 'close' follows.
 }
 
-/** Throws MeshError unless this peer is to be believed. */
-function checkPeer(
-  tls: TLSSocket,
-  verdict: PeerVerdict,
-  revocation: PeerRevocation | undefined,
-): asserts verdict is AcceptedPeer {
+function checkPeer(tls: TLSSocket, verdict: PeerVerdict): asserts verdict is AcceptedPeer {
   if (verdict.kind === "refused") throw tlsError(verdict.reason);
-  const serial = revocation?.revoked(tls);
-  if (serial !== undefined)
-    throw new MeshError(
-      "certificate-revoked",
-      `tls error: peer certificate revoked by CRL (serial number ${serial})`,
-    );
+  if (tls.destroyed) throw tlsError("connection closed during the handshake");
+}
+
+function checkRevocation(
+  tls: TLSSocket,
+  role: TlsRole,
+  revocation: PeerRevocation | undefined,
+): void {
+  const serial = revocation?.revoked(tls, role);
+  if (serial === undefined) return;
+  throw new MeshError(
+    "certificate-revoked",
+    `tls error: peer certificate revoked by CRL (serial number ${serial})`,
+  );
 }
 
 /** Runs one attempt under its deadline and signal, and leaves no timer, listener or half-open socket behind. */
-function attempt(limits: Limits, start: (outcome: Outcome) => void): Promise<SecuredSocket> {
+function attempt(
+  role: TlsRole,
+  limits: Limits,
+  start: (outcome: Outcome) => void,
+): Promise<SecuredSocket> {
   const { socket, certificate, clock, signal, timeoutMs = HANDSHAKE_TIMEOUT_MS } = limits;
   const { revocation } = certificate;
   return new Promise((resolve, reject) => {
@@ -116,7 +123,8 @@ function attempt(limits: Limits, start: (outcome: Outcome) => void): Promise<Sec
     const failed = (thrown: unknown): void => fail(asMeshError(thrown, "tls-failed", "tls error"));
     const done = (tls: TLSSocket, verdict: PeerVerdict): void => {
       try {
-        checkPeer(tls, verdict, revocation);
+        checkPeer(tls, verdict);
+        checkRevocation(tls, role, revocation);
       } catch (thrown) {
         tls.destroy();
         failed(thrown);
@@ -128,7 +136,7 @@ function attempt(limits: Limits, start: (outcome: Outcome) => void): Promise<Sec
       }
       socket.allowHalfOpen = allowHalfOpen;
       tls.allowHalfOpen = allowHalfOpen;
-      revocation?.track(tls);
+      revocation?.track(tls, role);
       // Wrapping keeps the option of the connection below, unless that was not a TCP socket set up by us.
       tls.setNoDelay(true);
       resolve({ tls, peer: verdict.peer });
@@ -144,7 +152,7 @@ function attempt(limits: Limits, start: (outcome: Outcome) => void): Promise<Sec
 /** Rejects with MeshError `tls-failed`, or with the signal's reason. */
 export function handshakeClient(handshake: ClientHandshake): Promise<SecuredSocket> {
   const { socket, certificate, acceptedIdentities } = handshake;
-  return attempt(handshake, ({ done, failed }) => {
+  return attempt("client", handshake, ({ done, failed }) => {
     let verdict: PeerVerdict = { kind: "refused", reason: "peer certificate was not checked" };
     const tls = connect({
       socket,
@@ -171,7 +179,7 @@ export function handshakeClient(handshake: ClientHandshake): Promise<SecuredSock
 /** Rejects with MeshError `tls-failed`, or with the signal's reason. */
 export function handshakeServer(handshake: ServerHandshake): Promise<SecuredSocket> {
   const { socket, certificate, trustDomain } = handshake;
-  return attempt(handshake, ({ done, failed }) => {
+  return attempt("server", handshake, ({ done, failed }) => {
     accept(certificate.acceptor(), socket, (error, tls) => {
       if (error !== undefined) {
         failed(error);

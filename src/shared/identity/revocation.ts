@@ -12,12 +12,20 @@ import { type RevocationList, readRevocationLists, revokedInChain } from "./crl.
 /** Looking at the file's times is cheap, and sees what watching a directory may miss (a mounted volume that is swapped). */
 const POLL_INTERVAL_MS = 1000;
 
+/** Whether we opened the connection (the peer is a server) or accepted it. */
+export type TlsRole = "client" | "server";
+
 /** What the handshakes ask. */
 export interface PeerRevocation {
   /** The serial of the peer's certificate that is revoked, if one is. */
-  revoked(tls: TLSSocket): string | undefined;
+  revoked(tls: TLSSocket, role: TlsRole): string | undefined;
   /** Destroys the connection with an error when its peer is revoked later. */
-  track(tls: TLSSocket): void;
+  track(tls: TLSSocket, role: TlsRole): void;
+}
+
+interface Tracked {
+  readonly role: TlsRole;
+  readonly chain: readonly Buffer[];
 }
 
 export interface RevocationDeps {
@@ -25,7 +33,7 @@ export interface RevocationDeps {
   readonly clock: Clock;
   readonly log: Logger;
   /** Counts every handshake refused and every connection cut. */
-  readonly onRejected?: () => void;
+  readonly onRejected?: (role: TlsRole) => void;
 }
 
 /** Leaf first, each certificate followed by its issuer, as OpenSSL joined them. */
@@ -43,7 +51,7 @@ function chainOf(tls: TLSSocket): readonly Buffer[] {
 export class RevocationFile implements PeerRevocation {
   readonly #deps: RevocationDeps;
   readonly #timer: Timer;
-  readonly #tracked = new Map<TLSSocket, readonly Buffer[]>();
+  readonly #tracked = new Map<TLSSocket, Tracked>();
   #lists: readonly RevocationList[] = [];
   /** What identified the content last seen; undefined: there was no file. */
   #stamp: string | undefined;
@@ -59,16 +67,16 @@ export class RevocationFile implements PeerRevocation {
     return this.#tracked.size;
   }
 
-  revoked(tls: TLSSocket): string | undefined {
+  revoked(tls: TLSSocket, role: TlsRole): string | undefined {
     // Most meshes have an empty file: their handshakes do not pay for reading the chain.
     if (this.#lists.length === 0) return undefined;
     const serial = revokedInChain(chainOf(tls), this.#lists);
-    if (serial !== undefined) this.#deps.onRejected?.();
+    if (serial !== undefined) this.#deps.onRejected?.(role);
     return serial;
   }
 
-  track(tls: TLSSocket): void {
-    this.#tracked.set(tls, chainOf(tls));
+  track(tls: TLSSocket, role: TlsRole): void {
+    this.#tracked.set(tls, { role, chain: chainOf(tls) });
     tls.once("close", () => this.#tracked.delete(tls));
   }
 
@@ -97,10 +105,10 @@ export class RevocationFile implements PeerRevocation {
   }
 
   #cutRevoked(): void {
-    for (const [tls, chain] of [...this.#tracked]) {
+    for (const [tls, { role, chain }] of [...this.#tracked]) {
       const serial = revokedInChain(chain, this.#lists);
       if (serial === undefined) continue;
-      this.#deps.onRejected?.();
+      this.#deps.onRejected?.(role);
       this.#deps.log.warn("connection cut: peer certificate revoked by CRL", { serial });
       tls.destroy(
         new MeshError("certificate-revoked", "connection closed: peer certificate revoked by CRL"),
