@@ -19,7 +19,7 @@ import { type IpAddress, ipOf } from "../../../../src/shared/net/ip.ts";
 import { decisionView } from "../../../../src/ztunnel/proxy/decisions.ts";
 import { makePolicy, makeRule, makeService } from "../../../support/mesh-builders.ts";
 import { newWorkload, spiffe } from "../../shared/identity/pki.ts";
-import { LoopbackMesh, type LoopbackPod } from "./loopback-mesh.ts";
+import { LoopbackMesh, type LoopbackPod, readAll } from "./loopback-mesh.ts";
 
 const meshes: LoopbackMesh[] = [];
 const sessions: HboneClientSession[] = [];
@@ -279,11 +279,11 @@ test("peers of another trust domain and peers without a certificate do not get i
     ALPNProtocols: ["h2"],
   });
   nameless.on("error", () => undefined);
+  nameless.resume();
   await new Promise((resolve) => nameless.once("close", resolve));
   const plain = await mesh.connect({ ip: pod.ip, port: 15008 }, from);
   plain.write("GET / HTTP/1.1\r\n\r\n");
-  plain.resume();
-  await new Promise((resolve) => plain.once("close", resolve));
+  await readAll(plain);
   await lineWith(mesh, /connection failed/);
   assert.equal(mesh.accessLog().length, 3);
   for (const line of mesh.accessLog())
