@@ -17,6 +17,7 @@ export function tunnelAsDuplex(stream: TunnelStream): Duplex {
 /** The tunnel's peer: what it gives is pushed into the stream, what is written to the stream it takes. */
 class DuplexEnd implements Port, PortListener {
   readonly givenBytes = 0;
+  readonly roomBytes = Number.POSITIVE_INFINITY;
   readonly duplex: Duplex;
   #written: (() => void) | undefined;
 

@@ -21,6 +21,8 @@ export interface PortListener {
 export interface Port {
   /** Octets handed to the peer so far. */
   readonly givenBytes: number;
+  /** How much can be taken at once without being held back. A hint for the size of the next read. */
+  readonly roomBytes: number;
   /** Joins the port to its peer and starts to read. */
   attach(peer: Port, listener: PortListener): void;
   /**

@@ -11,6 +11,7 @@ import { nextReadView, readRoom, readStart } from "./read-room.ts";
 const quietErrors: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "ENOTCONN"]);
 
 export class SocketPort implements Port, BufferReader {
+  readonly roomBytes = Number.POSITIVE_INFINITY;
   readonly #socket: Socket;
   readonly #onWritten: () => void;
   #peer: Port | undefined;
@@ -52,7 +53,7 @@ export class SocketPort implements Port, BufferReader {
   // BufferReader
 
   nextBuffer(): Buffer {
-    return nextReadView();
+    return nextReadView(this.#peer?.roomBytes ?? 0);
   }
 
   onRead(length: number): boolean {

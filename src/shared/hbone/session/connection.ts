@@ -295,6 +295,10 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
     return this.#sender.send(tunnel, bytes, start, end, hasRoom);
   }
 
+  roomBytes(tunnel: Http2Tunnel): number {
+    return this.#sender.roomBytes(tunnel);
+  }
+
   endStream(tunnel: Http2Tunnel): void {
     if (!this.#isOver()) this.#sender.endStream(tunnel);
   }
@@ -325,10 +329,10 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
       return undefined;
     }
     tunnel.receiveWindowBytes -= flowBytes;
+    if (!tunnel.remoteEnded && tunnel.receiveWindowBytes >= 0) return tunnel;
     const problem = tunnel.remoteEnded
       ? new StreamError(errorCode.streamClosed, "DATA after the end of the stream")
       : new StreamError(errorCode.flowControlError, "more DATA than the stream window");
-    if (!tunnel.remoteEnded && tunnel.receiveWindowBytes >= 0) return tunnel;
     this.#mistake(streamId, problem);
     return undefined;
   }

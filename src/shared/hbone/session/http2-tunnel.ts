@@ -13,6 +13,8 @@ import type { Slab } from "./slab.ts";
 export interface TunnelHost {
   /** Sends or holds [start, end); false: no more until `resume`. `hasRoom`: nine octets before `start` may be overwritten. */
   send(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number, hasRoom: boolean): boolean;
+  /** What both windows allow now. */
+  roomBytes(tunnel: Http2Tunnel): number;
   /** Sends END_STREAM. */
   endStream(tunnel: Http2Tunnel): void;
   /** Sends RST_STREAM and forgets the stream. */
@@ -130,6 +132,10 @@ export class Http2Tunnel implements TunnelStream, Port {
 
   get givenBytes(): number {
     return this.#inflow.givenBytes;
+  }
+
+  get roomBytes(): number {
+    return this.#host.roomBytes(this);
   }
 
   attach(peer: Port, listener: PortListener): void {

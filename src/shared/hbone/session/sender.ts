@@ -42,7 +42,7 @@ export class Sender {
       return false;
     }
     const length = end - start;
-    const allowed = Math.min(length, tunnel.sendWindowBytes, this.#windowBytes);
+    const allowed = Math.min(length, this.roomBytes(tunnel));
     if (allowed === length && hasRoom && length <= this.maxFrameBytes && this.#outbox.idle) {
       this.#spend(tunnel, length);
       const from = start - frameHeaderBytes;
@@ -62,6 +62,10 @@ export class Sender {
     if (this.#outbox.backlogBytes < backlogLimitBytes()) return true;
     this.#park(tunnel);
     return false;
+  }
+
+  roomBytes(tunnel: Http2Tunnel): number {
+    return Math.min(tunnel.sendWindowBytes, this.#windowBytes);
   }
 
   /** An empty DATA frame with END_STREAM: flow control does not count it. */
@@ -170,7 +174,7 @@ export class Sender {
 
   /** Copies as much as windows and backlog allow into frames behind the write in flight; returns how much. */
   #append(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number): number {
-    const allowed = Math.min(end - start, tunnel.sendWindowBytes, this.#windowBytes);
+    const allowed = Math.min(end - start, this.roomBytes(tunnel));
     let sent = 0;
     while (sent < allowed) {
       const room =
