@@ -5,11 +5,8 @@ import { Duplex } from "node:stream";
 import { after, test } from "node:test";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { MeshError } from "../../../../src/shared/base/errors.ts";
-import {
-  handshakeClient,
-  handshakeServer,
-  type SecuredSocket,
-} from "../../../../src/shared/identity/handshake.ts";
+import { handshakeClient, handshakeServer } from "../../../../src/shared/identity/handshake.ts";
+import type { SecuredSocket } from "../../../../src/shared/identity/handshake-attempt.ts";
 import { hasHybridGroup } from "../../../../src/shared/identity/tls-context.ts";
 import type { WorkloadCertificate } from "../../../../src/shared/identity/workload-certificate.ts";
 import { newRoot, newWorkload, spiffe } from "./pki.ts";

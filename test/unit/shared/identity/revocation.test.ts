@@ -12,11 +12,8 @@ import {
   readRevocationLists,
   revokedInChain,
 } from "../../../../src/shared/identity/crl.ts";
-import {
-  handshakeClient,
-  handshakeServer,
-  type SecuredSocket,
-} from "../../../../src/shared/identity/handshake.ts";
+import { handshakeClient, handshakeServer } from "../../../../src/shared/identity/handshake.ts";
+import type { SecuredSocket } from "../../../../src/shared/identity/handshake-attempt.ts";
 import type { Issuer } from "../../../../src/shared/identity/issue.ts";
 import { pemBlocks } from "../../../../src/shared/identity/pem.ts";
 import { RevocationFile } from "../../../../src/shared/identity/revocation.ts";
