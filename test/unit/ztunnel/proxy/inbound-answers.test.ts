@@ -278,9 +278,9 @@ test("peers of another trust domain and peers without a certificate do not get i
     rejectUnauthorized: false,
     ALPNProtocols: ["h2"],
   });
-  nameless.on("error", () => undefined);
   nameless.resume();
-  await new Promise((resolve) => nameless.once("close", resolve));
+  const [alert] = await once(nameless, "error");
+  assert.match(String(alert), /certificate required/);
   const plain = await mesh.connect({ ip: pod.ip, port: 15008 }, from);
   plain.write("GET / HTTP/1.1\r\n\r\n");
   await readAll(plain);
