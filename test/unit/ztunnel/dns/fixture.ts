@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { MeshStore } from "../../../../src/shared/model/store.ts";
 import type { Service, Workload } from "../../../../src/shared/model/workload.ts";
+import type { SocketAddress } from "../../../../src/shared/net/authority.ts";
 import { ipOf } from "../../../../src/shared/net/ip.ts";
 import { hostNetwork } from "../../../../src/shared/os/pod-network.ts";
 import { createLogger, LogFilter, type Logger } from "../../../../src/shared/telemetry/logger.ts";
@@ -266,34 +267,44 @@ export class FakeNameserver {
   readonly seen: { packet: Buffer; protocol: "udp" | "tcp"; port: number }[] = [];
   behavior: Behavior = (packet) => reply(packet);
   readonly port: number;
+  readonly address: SocketAddress;
   readonly #udp: DatagramSocket;
   readonly #tcp: Server;
   readonly #sockets = new Set<Socket>();
 
-  private constructor(udp: DatagramSocket, tcp: Server) {
+  private constructor(udp: DatagramSocket, tcp: Server, ip: string, behavior?: Behavior) {
     this.#udp = udp;
     this.#tcp = tcp;
     this.port = udp.address().port;
-  }
-
-  get address() {
-    return { ip: ipOf(this.#udp.address().address), port: this.port };
+    this.address = { ip: ipOf(ip), port: this.port };
+    if (behavior !== undefined) this.behavior = behavior;
+    this.#receive();
   }
 
   static async start(behavior?: Behavior, ip = "127.0.0.1", port = 0): Promise<FakeNameserver> {
-    const udp = createSocket(ip.includes(":") ? "udp6" : "udp4");
-    await new Promise<void>((resolve) => udp.bind(port, ip, resolve));
-    const tcp = createServer();
-    await new Promise<void>((resolve) => tcp.listen(udp.address().port, ip, resolve));
-    const fake = new FakeNameserver(udp, tcp);
-    if (behavior !== undefined) fake.behavior = behavior;
+    for (;;) {
+      const udp = createSocket(ip.includes(":") ? "udp6" : "udp4");
+      await new Promise<void>((resolve) => udp.bind(port, ip, resolve));
+      const tcp = createServer();
+      // A port that is free for UDP may be taken for TCP; then another one is tried.
+      const free = await new Promise<boolean>((resolve) => {
+        tcp.once("error", () => resolve(false));
+        tcp.listen(udp.address().port, ip, () => resolve(true));
+      });
+      if (free) return new FakeNameserver(udp, tcp, ip, behavior);
+      udp.close();
+      if (port !== 0) throw new Error(`port ${port} is in use`);
+    }
+  }
+
+  #receive(): void {
+    const udp = this.#udp;
     udp.on("message", async (packet, from) => {
-      fake.seen.push({ packet, protocol: "udp", port: from.port });
-      const response = await fake.behavior(packet, "udp");
+      this.seen.push({ packet, protocol: "udp", port: from.port });
+      const response = await this.behavior(packet, "udp");
       if (response !== undefined) udp.send(response, from.port, from.address);
     });
-    tcp.on("connection", (socket) => fake.#serve(socket));
-    return fake;
+    this.#tcp.on("connection", (socket) => this.#serve(socket));
   }
 
   #serve(socket: Socket): void {
