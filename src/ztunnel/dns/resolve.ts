@@ -27,7 +27,7 @@ export interface ResolveContext {
 }
 
 /** A service of a name that was tried and that did not answer. */
-export interface PassedOver {
+interface PassedOver {
   readonly namespace: string;
   readonly hostname: string;
   readonly reason: "no-virtual-address" | "not-visible" | "ranked-lower";
@@ -42,7 +42,7 @@ interface Match {
   readonly passedOver: readonly PassedOver[];
 }
 
-export type EmptyReason =
+type EmptyReason =
   /** The service has no addresses of this family, by its settings or by ours. */
   | "family-unsupported"
   /** Its virtual addresses all belong to other networks. */
