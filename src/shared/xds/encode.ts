@@ -21,7 +21,7 @@ import {
   type ServiceSchema,
   TunnelProtocol,
   Visibility,
-  WorkloadSchema,
+  type WorkloadSchema,
   WorkloadStatus,
   WorkloadType,
 } from "../wire/gen/istio/workload/workload_pb.js";
@@ -41,11 +41,6 @@ export function encodeWorkloadAddress(workload: EncodableWorkload): Uint8Array {
     type: { case: "workload", value: workloadShape(workload) },
   });
   return toBinary(AddressSchema, message);
-}
-
-/** The bare workload, for `istio.workload.Workload` subscriptions. */
-export function encodeWorkload(workload: EncodableWorkload): Uint8Array {
-  return toBinary(WorkloadSchema, create(WorkloadSchema, workloadShape(workload)));
 }
 
 export function encodeServiceAddress(service: Service): Uint8Array {
