@@ -9,6 +9,10 @@ interface CommandEntry {
 }
 
 const commands: Readonly<Record<string, CommandEntry>> = {
+  controlplane: {
+    summary: "tell the mesh's proxies what they must know and issue their certificates",
+    load: () => import("./controlplane.ts"),
+  },
   demo: {
     summary: "bring up a mesh in namespaces on this machine, check it and show it",
     load: () => import("./demo.ts"),

@@ -1,0 +1,128 @@
+/** `ambit controlplane`: turns objects into what the node proxies are told, and issues their certificates. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { startControlPlane } from "../controlplane/app.ts";
+import { type ListenAddress, parseListenAddress } from "../controlplane/config.ts";
+import { defaultMeshSettings } from "../controlplane/translate/settings.ts";
+import { systemClock } from "../shared/base/clock.ts";
+import { createLineWriter } from "../shared/telemetry/line-writer.ts";
+import { createLogger, LogFilter, logLevels } from "../shared/telemetry/logger.ts";
+import type { CommandIo } from "./command.ts";
+
+interface ControlPlaneArguments {
+  readonly config: string;
+  readonly stateDir: string;
+  readonly grpcAddr: ListenAddress;
+  readonly secureGrpcAddr: ListenAddress;
+  readonly httpAddr: ListenAddress;
+  readonly monitoringAddr: ListenAddress;
+  readonly clusterId: string;
+  readonly trustDomain: string;
+  readonly clusterDomain: string;
+  readonly rootNamespace: string;
+  readonly dryRunPolicies: boolean;
+  readonly log: LogFilter;
+  readonly logFormat: "plain" | "json";
+}
+
+const THIRTY_MINUTES_MS = 30 * 60_000;
+
+function listenAddress(flag: string, help: string, fallback: string): Option {
+  const option = new Option(`${flag} <host:port>`, help).argParser((text: string) => {
+    const address = parseListenAddress(text);
+    if (address === undefined) throw new InvalidArgumentError("expected <host>:<port>");
+    return address;
+  });
+  return option.default(parseListenAddress(fallback), fallback);
+}
+
+function parseFilter(text: string): LogFilter {
+  const filter = new LogFilter("info");
+  const problem = filter.apply(text);
+  if (problem !== undefined) throw new InvalidArgumentError(problem);
+  return filter;
+}
+
+export function build(io: CommandIo): Command {
+  const mesh = defaultMeshSettings;
+  return new Command()
+    .requiredOption("--config <file|dir>", "Kubernetes objects in YAML, watched for changes")
+    .requiredOption("--state-dir <dir>", "keys, certificates and what must survive a restart")
+    .addOption(
+      listenAddress(
+        "--grpc-addr",
+        "xDS and CA in plaintext, for this machine only",
+        "127.0.0.1:15010",
+      ),
+    )
+    .addOption(
+      listenAddress("--secure-grpc-addr", "xDS and CA over TLS, with tokens", "0.0.0.0:15012"),
+    )
+    .addOption(listenAddress("--http-addr", "debug pages", "127.0.0.1:8080"))
+    .addOption(listenAddress("--monitoring-addr", "metrics", "127.0.0.1:15014"))
+    .option("--cluster-id <id>", "name of the cluster in workload ids", mesh.clusterId)
+    .option("--trust-domain <domain>", "trust domain of identities", mesh.trustDomain)
+    .option("--cluster-domain <domain>", "DNS suffix of services", mesh.clusterDomain)
+    .option(
+      "--root-namespace <namespace>",
+      "policies here apply to the whole mesh",
+      mesh.rootNamespace,
+    )
+    .option(
+      "--dry-run-policies",
+      "send policies marked as a dry run, to be evaluated and reported",
+      false,
+    )
+    .addOption(
+      new Option("--log <directives>", `${logLevels.join(", ")}, or per scope: ads=debug`)
+        .argParser(parseFilter)
+        .default(new LogFilter("info"), "info"),
+    )
+    .addOption(
+      new Option("--log-format <format>", "of the log lines")
+        .choices(["plain", "json"])
+        .default("plain"),
+    )
+    .action((options: ControlPlaneArguments) => run(options, io.shutdown));
+}
+
+async function run(options: ControlPlaneArguments, shutdown: AbortSignal): Promise<void> {
+  const lines = createLineWriter(1, systemClock);
+  const log = createLogger(
+    { clock: systemClock, filter: options.log, format: options.logFormat, write: lines.write },
+    "controlplane",
+  );
+  try {
+    const running = await startControlPlane(
+      { clock: systemClock, log },
+      {
+        configPath: options.config,
+        stateDir: options.stateDir,
+        grpc: options.grpcAddr,
+        secureGrpc: options.secureGrpcAddr,
+        http: options.httpAddr,
+        monitoring: options.monitoringAddr,
+        mesh: {
+          clusterId: options.clusterId,
+          clusterDomain: options.clusterDomain,
+          trustDomain: options.trustDomain,
+          rootNamespace: options.rootNamespace,
+          dryRunPolicies: options.dryRunPolicies,
+        },
+        maxConnectionAgeMs: THIRTY_MINUTES_MS,
+      },
+    );
+    await aborted(shutdown);
+    log.info("stopping");
+    await running.stop();
+    log.info("stopped");
+  } finally {
+    lines.flush();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,178 @@
+/**
+ * One client's stream. Requests go to the subscription of their type; responses are made when the stream can take one, so
+ * that at most one waits in memory and it is made of the newest state.
+ */
+import { create } from "@bufbuild/protobuf";
+import {
+  type DeltaDiscoveryRequest,
+  type DeltaDiscoveryResponse,
+  DeltaDiscoveryResponseSchema,
+} from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
+import type { ClientNode } from "./client-node.ts";
+import type { ResourceLookup } from "./lookup.ts";
+import { type PendingResponse, Subscription } from "./subscription.ts";
+import { isKnownType, type PushSnapshot, type SnapshotChange, type TypeUrl } from "./types.ts";
+
+export interface SnapshotView {
+  readonly snapshot: PushSnapshot;
+  readonly lookup: (typeUrl: TypeUrl) => ResourceLookup;
+}
+
+export interface ConnectionEvents {
+  /** Hands a message to the stream; `written` is called once it can take the next one. */
+  send(response: DeltaDiscoveryResponse, written: () => void): void;
+  pushed(typeUrl: TypeUrl, response: PendingResponse): void;
+  nacked(typeUrl: TypeUrl, message: string): void;
+  ignoredType(typeUrl: string): void;
+}
+
+interface TypeState {
+  readonly subscription: Subscription;
+  lastNonce: string;
+  ackedNonce: string;
+  pushes: number;
+  resourcesSent: number;
+  nacks: number;
+  lastNack: { readonly nonce: string; readonly message: string } | undefined;
+}
+
+/** For `/debug/connections`. */
+export interface TypeReport {
+  readonly typeUrl: string;
+  readonly subscribed: "wildcard" | number;
+  readonly pushes: number;
+  readonly resourcesSent: number;
+  readonly lastNonce: string;
+  readonly ackedNonce: string;
+  /** The newest response is acknowledged. */
+  readonly synced: boolean;
+  readonly waitingNames: number;
+  readonly nacks: number;
+  readonly lastNack?: { readonly nonce: string; readonly message: string };
+}
+
+export class Connection {
+  readonly node: ClientNode;
+  readonly #events: ConnectionEvents;
+  readonly #types = new Map<TypeUrl, TypeState>();
+  #view: SnapshotView;
+  #writing = false;
+  #nonce = 0;
+
+  constructor(node: ClientNode, view: SnapshotView, events: ConnectionEvents) {
+    this.node = node;
+    this.#view = view;
+    this.#events = events;
+  }
+
+  receive(request: DeltaDiscoveryRequest): void {
+    const { typeUrl } = request;
+    if (!isKnownType(typeUrl)) {
+      this.#events.ignoredType(typeUrl);
+      return;
+    }
+    const state = this.#stateOf(typeUrl);
+    this.#acknowledge(typeUrl, state, request);
+    const { resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe } = request;
+    const isAnswer =
+      request.responseNonce !== "" && subscribe.length === 0 && unsubscribe.length === 0;
+    // A first request may carry a nonce of an earlier stream; it is a first request all the same.
+    if (!isAnswer || state.pushes === 0)
+      state.subscription.request(
+        { subscribe, unsubscribe, initialVersions: request.initialResourceVersions },
+        this.#viewOf(typeUrl),
+      );
+    this.#pump();
+  }
+
+  /** The state moved on. */
+  advance(view: SnapshotView, change: SnapshotChange): void {
+    this.#view = view;
+    for (const [typeUrl, { subscription }] of this.#types)
+      subscription.changed(change[typeUrl], this.#viewOf(typeUrl));
+    this.#pump();
+  }
+
+  report(): readonly TypeReport[] {
+    return [...this.#types].map(([typeUrl, state]) => ({
+      typeUrl,
+      subscribed: state.subscription.wildcard ? "wildcard" : state.subscription.nameCount,
+      pushes: state.pushes,
+      resourcesSent: state.resourcesSent,
+      lastNonce: state.lastNonce,
+      ackedNonce: state.ackedNonce,
+      synced: state.lastNonce === state.ackedNonce && !state.subscription.hasWork,
+      waitingNames: state.subscription.pendingCount,
+      nacks: state.nacks,
+      ...(state.lastNack === undefined ? {} : { lastNack: state.lastNack }),
+    }));
+  }
+
+  /** An answer to an older response than the last one says nothing about the present. */
+  #acknowledge(typeUrl: TypeUrl, state: TypeState, request: DeltaDiscoveryRequest): void {
+    const { responseNonce: nonce, errorDetail } = request;
+    if (errorDetail !== undefined) {
+      state.nacks++;
+      state.lastNack = { nonce, message: errorDetail.message };
+      this.#events.nacked(typeUrl, errorDetail.message);
+      return;
+    }
+    if (nonce !== "" && nonce === state.lastNonce) state.ackedNonce = nonce;
+  }
+
+  #pump(): void {
+    for (const [typeUrl, state] of this.#types) {
+      if (this.#writing) return;
+      const response = state.subscription.take(this.#viewOf(typeUrl));
+      if (response !== undefined) this.#send(typeUrl, state, response);
+    }
+  }
+
+  #send(typeUrl: TypeUrl, state: TypeState, response: PendingResponse): void {
+    this.#writing = true;
+    this.#nonce++;
+    state.lastNonce = `${this.#view.snapshot.revision}-${this.#nonce}`;
+    state.pushes++;
+    state.resourcesSent += response.resources.length;
+    this.#events.pushed(typeUrl, response);
+    const message = create(DeltaDiscoveryResponseSchema, {
+      typeUrl,
+      nonce: state.lastNonce,
+      systemVersionInfo: String(this.#view.snapshot.revision),
+      resources: response.resources.map(({ name, version, bytes, aliases }) => ({
+        name,
+        version,
+        resource: { typeUrl, value: bytes },
+        // Only those who ask by address can use them; for everybody else they are a third of the bytes.
+        aliases: state.subscription.wildcard ? [] : [...aliases],
+      })),
+      removedResources: [...response.removed],
+    });
+    this.#events.send(message, () => {
+      this.#writing = false;
+      this.#pump();
+    });
+  }
+
+  #stateOf(typeUrl: TypeUrl): TypeState {
+    const known = this.#types.get(typeUrl);
+    if (known !== undefined) return known;
+    const subscription = new Subscription(typeUrl, this.node.nodeName);
+    const state: TypeState = {
+      subscription,
+      lastNonce: "",
+      ackedNonce: "",
+      pushes: 0,
+      resourcesSent: 0,
+      nacks: 0,
+      lastNack: undefined,
+    };
+    this.#types.set(typeUrl, state);
+    return state;
+  }
+
+  #viewOf(typeUrl: TypeUrl) {
+    const { snapshot, lookup } = this.#view;
+    return { table: snapshot.tables[typeUrl], lookup: () => lookup(typeUrl) };
+  }
+}
