@@ -9,18 +9,21 @@ import { statsRoutes } from "../shared/admin/stats-routes.ts";
 import type { Clock } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
 import { Readiness } from "../shared/base/readiness.ts";
+import type { MeshUpdate } from "../shared/model/mesh-update.ts";
 import { MeshStore } from "../shared/model/store.ts";
 import { raiseFileLimit } from "../shared/os/limits.ts";
 import { hostNetwork } from "../shared/os/pod-network.ts";
 import { verifyPrivileges } from "../shared/os/privileges.ts";
 import { createLogger, LogFilter, type Logger } from "../shared/telemetry/logger.ts";
 import { Metrics } from "../shared/telemetry/metrics.ts";
+import type { XdsClient } from "../shared/xds/delta-client.ts";
 import type { DumpSources } from "./admin/config-dump.ts";
 import { ztunnelRoutes } from "./admin/routes.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import { type Certificates, createCertificates, createXdsClient } from "./control-plane.ts";
 import { WorkloadManager } from "./inpod/workload-manager.ts";
 import { runZdsClient } from "./inpod/zds-client.ts";
+import { loadLocalState, localStateView } from "./local-state.ts";
 import { PodProxies } from "./pod-factory.ts";
 import { DecisionRing } from "./proxy/decisions.ts";
 import type { RunningPodProxy } from "./proxy/pod-proxy.ts";
@@ -53,13 +56,16 @@ interface Core {
   readonly metrics: ZtunnelMetrics;
   readonly readiness: Readiness;
   readonly store: MeshStore;
+  /** What the settings brought in. */
+  readonly local: MeshUpdate;
+  readonly xds: XdsClient | undefined;
   readonly certificates: Certificates;
   readonly node: NodeScope;
   readonly proxies: PodProxies;
   readonly manager: WorkloadManager | undefined;
 }
 
-function createCore(deps: ZtunnelDeps): Core {
+function createCore(deps: ZtunnelDeps, local: MeshUpdate): Core {
   const { config, clock, random } = deps;
   const filter = new LogFilter(config.logFilter);
   const logger = createLogger(
@@ -70,17 +76,16 @@ function createCore(deps: ZtunnelDeps): Core {
   const metrics = createZtunnelMetrics(registry, config.istioVersion ?? "unknown");
   const readiness = new Readiness();
   const store = new MeshStore({ localNode: config.localNode });
+  const control = { config, store, clock, logger, events: metrics.xds, random };
+  const xds = createXdsClient(control);
   const certificates = createCertificates({
-    config,
-    store,
-    clock,
-    logger,
-    events: metrics.xds,
-    random,
+    ...control,
     onRevokedPeer: (side) => {
       metrics.crlRejections(side).value++;
     },
   });
+  // After the certificates listen: identities of this node are announced by the store.
+  store.apply(local);
   const reporter = new TrafficReporter(metrics, logger.scope("access"), clock);
   registry.beforeRender(() => reporter.flush());
   const node: NodeScope = {
@@ -89,6 +94,10 @@ function createCore(deps: ZtunnelDeps): Core {
     secrets: certificates.secrets,
     reporter,
     decisions: new DecisionRing(config.decisionRingSize),
+    demand:
+      xds !== undefined && config.xdsOnDemand
+        ? (key, signal) => xds.demand(key, signal)
+        : undefined,
     resolveHostname: createHostnameResolver(clock, config.ipv6Enabled),
     illegalPorts: illegalPorts({ socks5: config.socks5 }),
     sockets: socketOptions(config),
@@ -115,6 +124,8 @@ function createCore(deps: ZtunnelDeps): Core {
     metrics,
     readiness,
     store,
+    local,
+    xds,
     certificates,
     node,
     proxies,
@@ -158,7 +169,7 @@ function dumpSources(core: Core): DumpSources {
         })),
       ]),
     version: deps.version,
-    staticConfig: { workloads: [], policies: [], services: [] },
+    staticConfig: localStateView(core.local),
   };
 }
 
@@ -229,8 +240,8 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** Runs until told to stop, drains, and resolves; rejects when it cannot start or may not go on. */
 export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
   const { config, clock } = deps;
-  const core = createCore(deps);
-  const { logger, readiness } = core;
+  const core = createCore(deps, await loadLocalState(config.localXds));
+  const { logger, readiness, xds } = core;
   raiseFileLimit();
   if (config.proxyMode === "shared" && config.packetMark !== undefined)
     verifyPrivileges(config.packetMark);
@@ -243,7 +254,6 @@ export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
   logger.info("ztunnel starting", { version: deps.version, mode: config.proxyMode });
   const everything = new AbortController();
   const zds = new AbortController();
-  const xds = createXdsClient({ ...core.node, logger, events: core.metrics.xds });
   const xdsRun = xds?.run(everything.signal);
   let own: readonly RunningPodProxy[] = [];
   try {

@@ -14,6 +14,7 @@ import {
 } from "../../shared/hbone/tunnel.ts";
 import { handshakeServer } from "../../shared/identity/handshake.ts";
 import type { SpiffeIdentity } from "../../shared/identity/spiffe.ts";
+import type { MeshView } from "../../shared/model/mesh-view.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import { type Party, partyFromBaggage, partyOf } from "../telemetry/party.ts";
@@ -21,8 +22,9 @@ import { type Arrival, admit } from "./admit.ts";
 import { formatBaggage, parseBaggage } from "./baggage.ts";
 import { forwardedHost, headerValue } from "./connect-headers.ts";
 import type { TrackedConnection } from "./connections.ts";
+import { decideOnDemand } from "./on-demand.ts";
 import { decideInbound } from "./route-inbound.ts";
-import type { InboundRefusal } from "./route-inbound-types.ts";
+import type { InboundDecision, InboundRefusal } from "./route-inbound-types.ts";
 import type { PodScope } from "./scope.ts";
 
 /** One HBONE connection with a proven peer. */
@@ -140,22 +142,26 @@ async function serveTunnel(
   tracked: TrackedConnection,
 ): Promise<void> {
   const { scope, peer, arrivedAt, identity } = session;
-  const { config, store, illegalPorts } = scope.node;
+  const { config, store, demand, illegalPorts } = scope.node;
   const local = scope.local.current();
   const host = forwardedHost(tunnel.headers);
-  const decision = decideInbound(
-    store,
-    { network: config.network, illegalPorts, localhostAppTunnel: config.localhostAppTunnel },
-    {
-      local,
-      peer,
-      peerIdentity: identity,
-      connectionDestination: arrivedAt,
-      method: tunnel.method,
-      authority: tunnel.authority,
-      forwardedHost: host,
-    },
-  );
+  const context = {
+    network: config.network,
+    illegalPorts,
+    localhostAppTunnel: config.localhostAppTunnel,
+  };
+  const request = {
+    local,
+    peer,
+    peerIdentity: identity,
+    connectionDestination: arrivedAt,
+    method: tunnel.method,
+    authority: tunnel.authority,
+    forwardedHost: host,
+  };
+  const take = (view: MeshView): InboundDecision => decideInbound(view, context, request);
+  const decision =
+    demand === undefined ? take(store) : await decideOnDemand(store, demand, tracked.signal, take);
   if (decision.kind === "refuse" || local === undefined) {
     refuse(session, tunnel, decision.kind === "refuse" ? decision : noLocalWorkload);
     return;

@@ -7,6 +7,7 @@ import { asMeshError, MeshError } from "../../shared/base/errors.ts";
 import { joinFlow } from "../../shared/hbone/flow.ts";
 import type { Flow, FlowEndpoint, TunnelStream } from "../../shared/hbone/tunnel.ts";
 import { formatSpiffe } from "../../shared/identity/spiffe.ts";
+import type { MeshView } from "../../shared/model/mesh-view.ts";
 import type { Workload } from "../../shared/model/workload.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import { type Party, partyFromBaggage, partyOf } from "../telemetry/party.ts";
@@ -16,6 +17,7 @@ import { parseBaggage } from "./baggage.ts";
 import { connectHeaders, newTraceparent } from "./connect-headers.ts";
 import type { TrackedConnection } from "./connections.ts";
 import { openDoubleTunnel, openTunnel, type TunnelOrigin } from "./hbone-connect.ts";
+import { decideOnDemand } from "./on-demand.ts";
 import { decideOutbound, isSelfCall } from "./route.ts";
 import type {
   DoubleHboneRoute,
@@ -97,12 +99,12 @@ async function carry(
 /** Decides, resolving hostnames where the decision asks for it. */
 async function decide(outgoing: Outgoing): Promise<OutboundRoute> {
   const { scope, tracked, client, destination, source } = outgoing;
-  const { config, store, illegalPorts, random, reporter, resolveHostname } = scope.node;
-  let decision: OutboundDecision = decideOutbound(
-    store,
-    { network: config.network, illegalPorts, random },
-    { source, sourceIp: client.ip, destination },
-  );
+  const { config, store, demand, illegalPorts, random, reporter, resolveHostname } = scope.node;
+  const context = { network: config.network, illegalPorts, random };
+  const request = { source, sourceIp: client.ip, destination };
+  const take = (view: MeshView): OutboundDecision => decideOutbound(view, context, request);
+  let decision =
+    demand === undefined ? take(store) : await decideOnDemand(store, demand, tracked.signal, take);
   while (decision.kind === "resolve") {
     reporter.metrics.onDemandDns(contextOf(source, undefined, undefined, false), decision.hostname);
     decision = decision.proceed(

@@ -70,6 +70,13 @@ export async function startPodProxy(
     local: new LocalWorkload(node.store, info, clock),
     preserveSource: false,
   };
+  // Nobody else would ask for our own record.
+  void node
+    .demand?.(
+      `${config.clusterId}//Pod/${info.namespace}/${info.name}`,
+      new AbortController().signal,
+    )
+    .catch(() => undefined);
   const sessions = new InboundSessions(scope);
   const { listeners, transparent } = await listen(scope, sessions, options.kind);
   scope.preserveSource = transparent && options.kind === "pod";

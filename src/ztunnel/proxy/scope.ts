@@ -12,6 +12,7 @@ import type { TrafficReporter } from "../telemetry/report.ts";
 import type { ConnectionRegistry } from "./connections.ts";
 import type { DecisionRing } from "./decisions.ts";
 import type { LocalWorkload } from "./local-workload.ts";
+import type { Demand } from "./on-demand.ts";
 
 /** Addresses of a hostname by the node's resolver; empty when there are none. */
 export type ResolveHostname = (
@@ -26,6 +27,8 @@ export interface NodeScope {
   readonly secrets: SecretSource;
   readonly reporter: TrafficReporter;
   readonly decisions: DecisionRing;
+  /** Undefined when all addresses are subscribed. */
+  readonly demand: Demand | undefined;
   readonly resolveHostname: ResolveHostname;
   /** Ports of the proxy itself. */
   readonly illegalPorts: ReadonlySet<number>;

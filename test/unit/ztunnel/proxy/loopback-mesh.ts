@@ -162,6 +162,7 @@ export class LoopbackMesh {
       secrets: this.#secrets(),
       reporter,
       decisions: this.decisions,
+      demand: undefined,
       resolveHostname: () => Promise.resolve([]),
       illegalPorts: illegalPorts({ socks5: false }),
       sockets: socketOptions(config),
