@@ -2,7 +2,7 @@
  * The TLS parameters of HBONE (wire/ztunnel.md section 4.6) and the contexts built from them: one for each role of a
  * certificate, shared by all its connections.
  */
-import { constants } from "node:crypto";
+import { constants, X509Certificate } from "node:crypto";
 import {
   createSecureContext,
   createServer,
@@ -115,12 +115,28 @@ export function createClientContext(material: TlsMaterial, settings: TlsSettings
  * refuses peers without a certificate that chains to the roots.
  */
 export function createTlsAcceptor(material: TlsMaterial, settings: TlsSettings): Server {
-  return createServer({
+  const options: ContextOptions = {
     ...contextOptions(material, settings),
     // A resumed session would not verify the client's certificate again (expired, revoked, other roots).
     secureOptions: constants.SSL_OP_NO_TICKET,
+  };
+  const server = createServer({
+    ...options,
     requestCert: true,
     rejectUnauthorized: true,
     ALPNProtocols: ["h2"],
   });
+  // Node's server drops allowPartialTrustChain when it builds its context (seen in 24.21). Where an anchor needs it, the
+  // context is replaced by one that has it; should the name ever change, such peers are refused, nobody else is let in.
+  if (CONTEXT in server && material.rootPems.some((pem) => !isSelfSigned(pem)))
+    Object.defineProperty(server, CONTEXT, { value: createSecureContext(options) });
+  return server;
+}
+
+/** Where a TLS server of Node keeps its context. */
+const CONTEXT = "_sharedCreds";
+
+function isSelfSigned(pem: string): boolean {
+  const certificate = new X509Certificate(pem);
+  return certificate.checkIssued(certificate);
 }

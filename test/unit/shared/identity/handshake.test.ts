@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import net from "node:net";
 import { Duplex } from "node:stream";
@@ -7,9 +8,10 @@ import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { MeshError } from "../../../../src/shared/base/errors.ts";
 import { handshakeClient, handshakeServer } from "../../../../src/shared/identity/handshake.ts";
 import type { SecuredSocket } from "../../../../src/shared/identity/handshake-attempt.ts";
+import { issueLeaf } from "../../../../src/shared/identity/issue.ts";
 import { hasHybridGroup } from "../../../../src/shared/identity/tls-context.ts";
 import type { WorkloadCertificate } from "../../../../src/shared/identity/workload-certificate.ts";
-import { newRoot, newWorkload, spiffe } from "./pki.ts";
+import { aroundNow, newIntermediate, newRoot, newWorkload, spiffe } from "./pki.ts";
 
 const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
 listener.listen(0, "127.0.0.1");
@@ -199,6 +201,50 @@ test("during a rotation peers of the old and of the new root both pass, also wit
 test("a self-signed peer is refused even when it carries the right name", async () => {
   const own = newRoot("own");
   const server = newWorkload(own, { uris: [spiffe("shop/catalog")] });
+  const [client, other] = await shake({ client: web, server });
+  refusal(client);
+  closeBoth(client, other);
+});
+
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+const anchorsMayBeIntermediate = major > 22 || (major === 22 && minor >= 9);
+
+test("an anchor need not be self-signed, and a root sent along does no harm", {
+  skip: !anchorsMayBeIntermediate && "this Node trusts self-signed anchors only",
+}, async () => {
+  const middle = newIntermediate(root);
+  const anchors = [middle.certificate];
+  const chained = { ...middle, intermediates: [middle.certificate, root.certificate] };
+  const server = newWorkload(chained, { uris: [spiffe("shop/catalog")], roots: anchors });
+  const client = newWorkload({ ...middle, intermediates: [] }, { roots: anchors });
+  const results = await shake({ client, server });
+  assert.deepEqual(opened(results[0]).peer, catalog.identity);
+  assert.deepEqual(opened(results[1]).peer, client.identity);
+  closeBoth(...results);
+});
+
+test("intermediates are sent, and a leaf of an authority that may not issue authorities is refused", async () => {
+  const middle = newIntermediate(root);
+  const good = newWorkload(middle, { uris: [spiffe("shop/catalog")], roots: [root.certificate] });
+  const results = await shake({ client: web, server: good });
+  assert.deepEqual(opened(results[0]).peer, catalog.identity);
+  opened(results[1]);
+  const tooDeep = newIntermediate(middle, "one too many");
+  const chain = [tooDeep.certificate, middle.certificate];
+  const bad = newWorkload(
+    { ...tooDeep, intermediates: chain },
+    { uris: [spiffe("shop/catalog")], roots: [root.certificate] },
+  );
+  const refused = await shake({ client: web, server: bad });
+  assert.match(refusal(refused[0]), /path length|PATH_LENGTH/);
+  closeBoth(...results, ...refused);
+});
+
+test("a leaf cannot issue", async () => {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const leaf = issueLeaf(root, publicKey, { uris: [spiffe("shop/evil")] }, aroundNow());
+  const issuer = { certificate: leaf, privateKey, intermediates: [leaf] };
+  const server = newWorkload(issuer, { uris: [spiffe("shop/catalog")], roots: [root.certificate] });
   const [client, other] = await shake({ client: web, server });
   refusal(client);
   closeBoth(client, other);

@@ -44,9 +44,9 @@ export interface TestIssuer extends Issuer {
 }
 
 /** An authority below another one. */
-export function newIntermediate(parent: Issuer, validity: Validity = aroundNow()): TestIssuer {
+export function newIntermediate(parent: Issuer, organization = "test middle"): TestIssuer {
   const { publicKey, privateKey } = newKeys();
-  const certificate = issueIntermediate(parent, publicKey, "test middle", validity);
+  const certificate = issueIntermediate(parent, publicKey, organization, aroundNow());
   return { certificate, privateKey, intermediates: [certificate] };
 }
 
