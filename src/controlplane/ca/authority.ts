@@ -58,7 +58,7 @@ export class ControlPlaneAuthority {
 
   /** All roots that clients should trust. */
   get rootsPem(): string {
-    return this.#root.rootsPem;
+    return this.#root.rootsPem();
   }
 
   servingCertificate(names: ServingNames): ServingCertificate {
@@ -90,13 +90,13 @@ export class ControlPlaneAuthority {
 
   /** Writes `root-cert.pem`; call it when the server listens, since its presence says that the authority is ready. */
   publishRoots(): void {
-    publishRoots(this.#deps.stateDir, this.#root.rootsPem);
+    publishRoots(this.#deps.stateDir, this.#root.rootsPem());
   }
 }
 
 /** Loads or makes everything in the state directory. Throws with the file's name when something there cannot be used. */
 export function openAuthority(deps: CertificateAuthorityDeps): ControlPlaneAuthority {
-  const root = openRoot(deps.stateDir, deps.clock.wallMs());
+  const root = openRoot(deps.stateDir, deps.clock.wallMs(), deps.log.scope("ca"));
   const tokenKey = loadOrCreateKey(join(deps.stateDir, TOKEN_KEY_FILE));
   return new ControlPlaneAuthority(deps, root, createAuthenticator(tokenKey, deps.clock));
 }

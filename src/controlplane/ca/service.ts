@@ -126,7 +126,7 @@ function sign(
     serial: leaf.serialDecimal,
     ttl_s: Math.round(ttlMs / 1000),
   });
-  return [leaf.pem, root.rootsPem];
+  return [leaf.pem, root.rootsPem()];
 }
 
 async function answer(

@@ -48,8 +48,19 @@ export function writeOnce(path: string, data: string | Uint8Array, mode: number)
   try {
     linkSync(draft, path);
   } catch (thrown) {
-    if (!hasCode(thrown, "EEXIST")) throw thrown;
+    // A file system without hard links: not whole or absent any more, but still one winner.
+    if (["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].some((code) => hasCode(thrown, code)))
+      writeExclusive(path, data, mode);
+    else if (!hasCode(thrown, "EEXIST")) throw thrown;
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+function writeExclusive(path: string, data: string | Uint8Array, mode: number): void {
+  try {
+    writeFileSync(path, data, { mode, flag: "wx" });
+  } catch (thrown) {
+    if (!hasCode(thrown, "EEXIST")) throw thrown;
   }
 }

@@ -264,16 +264,30 @@ test("the channel follows the root file, and survives one that cannot be read", 
   await ask(following, web);
 });
 
-test("a restart finds the same root, keys stay private, and a further root is handed out", async () => {
+test("a restart finds the same root, and keys stay private", () => {
   const again = open();
   assert.equal(again.rootsPem, readFileSync(join(stateDir, "root-cert.pem"), "utf8"));
   for (const file of ["ca-key.pem", TOKEN_KEY_FILE])
     assert.equal(statSync(join(stateDir, file)).mode & 0o777, 0o600, file);
-  const further = newRoot("next").certificate.pem;
+});
+
+test("further roots are handed out and published at once; a broken file changes nothing", async () => {
+  const authToken = await tokenFor(nodeToken);
+  const who = client({ authToken });
+  const own = readFileSync(join(stateDir, "root-cert.pem"), "utf8");
+  const next = newRoot("next").certificate.pem;
   const trusted = join(stateDir, "trusted-roots.pem");
-  writeFileSync(trusted, further);
-  assert.equal(open().rootsPem, again.rootsPem + further);
+  const rootsNow = async (): Promise<string> =>
+    (await ask(who, web)).roots.map(({ pem }) => pem).join("");
+  writeFileSync(trusted, next + own);
+  assert.equal(await rootsNow(), own + next);
+  assert.equal(readFileSync(join(stateDir, "root-cert.pem"), "utf8"), own + next);
+  assert.equal(open().rootsPem, own + next);
+  writeFileSync(trusted, "hello");
+  assert.equal(await rootsNow(), own + next);
+  assert.throws(open, /Cannot read certificates in ".*trusted-roots\.pem"/);
   rmSync(trusted);
+  assert.equal(await rootsNow(), own);
 });
 
 test("a state directory that makes no sense is refused by name", () => {
