@@ -10,27 +10,15 @@
 
 import type { ApplicablePolicies } from "../model/mesh-view.ts";
 import { type Policy, policyKey } from "../model/policy.ts";
-import type {
-  ConnectionFacts,
-  DecisionReason,
-  DryRunOutcome,
-  PolicyDecision,
-  PolicyHit,
-} from "./decision.ts";
-import { type CompiledPolicy, compilePolicy, type PreparedFacts, prepareFacts } from "./match.ts";
-
-interface Entry {
-  readonly key: string;
-  readonly match: CompiledPolicy;
-}
+import { PolicyCandidates } from "./candidates.ts";
+import type { ConnectionFacts, DecisionReason, DryRunOutcome, PolicyDecision } from "./decision.ts";
+import { type PreparedFacts, prepareFacts } from "./match.ts";
 
 interface Partition {
-  readonly deny: readonly Entry[];
-  readonly dryDeny: readonly Entry[];
-  readonly allow: readonly Entry[];
-  readonly dryAllow: readonly Entry[];
-  readonly allowKeys: readonly string[];
-  readonly dryAllowKeys: readonly string[];
+  readonly deny: PolicyCandidates;
+  readonly dryDeny: PolicyCandidates;
+  readonly allow: PolicyCandidates;
+  readonly dryAllow: PolicyCandidates;
 }
 
 const partitions = new WeakMap<ApplicablePolicies, Partition>();
@@ -38,61 +26,46 @@ const partitions = new WeakMap<ApplicablePolicies, Partition>();
 function partition(candidates: ApplicablePolicies): Partition {
   const known = partitions.get(candidates);
   if (known !== undefined) return known;
-  const select = (action: Policy["action"], dryRun: boolean): Entry[] =>
-    candidates.policies
-      .filter((policy) => policy.action === action && policy.dryRun === dryRun)
-      .map((policy) => ({ key: policyKey(policy), match: compilePolicy(policy) }));
-  const allow = select("Allow", false);
-  const dryAllow = select("Allow", true);
+  const select = (action: Policy["action"], dryRun: boolean): PolicyCandidates =>
+    new PolicyCandidates(
+      candidates.policies.filter((policy) => policy.action === action && policy.dryRun === dryRun),
+    );
   const made: Partition = {
     deny: select("Deny", false),
     dryDeny: select("Deny", true),
-    allow,
-    dryAllow,
-    allowKeys: allow.map((entry) => entry.key),
-    dryAllowKeys: dryAllow.map((entry) => entry.key),
+    allow: select("Allow", false),
+    dryAllow: select("Allow", true),
   };
   partitions.set(candidates, made);
   return made;
 }
 
-function firstHit(entries: readonly Entry[], facts: PreparedFacts): PolicyHit | undefined {
-  for (const { key, match } of entries) {
-    const rule = match(facts);
-    if (rule >= 0) return { policy: key, rule };
-  }
-  return undefined;
-}
-
 function decide(
   candidates: ApplicablePolicies,
-  { deny, allow, allowKeys }: Partition,
+  { deny, allow }: Partition,
   facts: PreparedFacts,
 ): DecisionReason {
-  const denied = firstHit(deny, facts);
+  const denied = deny.firstHit(facts);
   if (denied !== undefined) return { kind: "denied-by", hit: denied };
   const [refused] = candidates.refused;
   if (refused !== undefined)
     return { kind: "policy-refused", policy: policyKey(refused), problem: refused.reason };
-  if (allow.length === 0) return { kind: "no-allow-policies" };
-  const allowed = firstHit(allow, facts);
+  if (allow.keys.length === 0) return { kind: "no-allow-policies" };
+  const allowed = allow.firstHit(facts);
   if (allowed !== undefined) return { kind: "allowed-by", hit: allowed };
-  return { kind: "no-allow-matched", allowPolicies: allowKeys };
+  return { kind: "no-allow-matched", allowPolicies: allow.keys };
 }
 
-function rehearse(
-  { dryDeny, dryAllow, dryAllowKeys }: Partition,
-  facts: PreparedFacts,
-): DryRunOutcome[] {
+function rehearse({ dryDeny, dryAllow }: Partition, facts: PreparedFacts): DryRunOutcome[] {
   const outcomes: DryRunOutcome[] = [];
-  const denied = firstHit(dryDeny, facts);
+  const denied = dryDeny.firstHit(facts);
   if (denied !== undefined) outcomes.push({ kind: "would-deny", hit: denied });
-  if (dryAllow.length === 0) return outcomes;
-  const allowed = firstHit(dryAllow, facts);
+  if (dryAllow.keys.length === 0) return outcomes;
+  const allowed = dryAllow.firstHit(facts);
   outcomes.push(
     allowed !== undefined
       ? { kind: "would-allow", hit: allowed }
-      : { kind: "would-not-allow", allowPolicies: dryAllowKeys },
+      : { kind: "would-not-allow", allowPolicies: dryAllow.keys },
   );
   return outcomes;
 }

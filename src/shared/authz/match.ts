@@ -11,7 +11,7 @@ import type {
   StringMatch,
 } from "../model/policy.ts";
 import { type Cidr, cidrContainsBytes } from "../net/cidr.ts";
-import { ipToBytes } from "../net/ip.ts";
+import { type IpAddress, ipToBytes } from "../net/ip.ts";
 import type { ConnectionFacts } from "./decision.ts";
 
 /** The facts in the forms that matches compare; made once per decision. */
@@ -19,8 +19,9 @@ export interface PreparedFacts {
   readonly principal: string | undefined;
   readonly namespace: string | undefined;
   readonly serviceAccount: string | undefined;
-  readonly source: Uint8Array;
-  readonly destination: Uint8Array;
+  /** Bytes of the addresses, made when the first prefix asks for them. */
+  readonly source: () => Uint8Array;
+  readonly destination: () => Uint8Array;
   readonly port: number;
 }
 
@@ -29,9 +30,17 @@ export function prepareFacts(facts: ConnectionFacts): PreparedFacts {
     principal: facts.peer && spiffePrincipal(facts.peer),
     namespace: facts.peer?.namespace,
     serviceAccount: facts.peer?.serviceAccount,
-    source: ipToBytes(facts.sourceIp),
-    destination: ipToBytes(facts.destinationIp),
+    source: lazyBytes(facts.sourceIp),
+    destination: lazyBytes(facts.destinationIp),
     port: facts.destinationPort,
+  };
+}
+
+function lazyBytes(ip: IpAddress): () => Uint8Array {
+  let bytes: Uint8Array | undefined;
+  return () => {
+    bytes ??= ipToBytes(ip);
+    return bytes;
   };
 }
 
@@ -65,7 +74,10 @@ function anyString(
 }
 
 function anyCidr(list: readonly Cidr[], read: (facts: PreparedFacts) => Uint8Array): Predicate {
-  return (facts) => list.some((cidr) => cidrContainsBytes(cidr, read(facts)));
+  return (facts) => {
+    const address = read(facts);
+    return list.some((cidr) => cidrContainsBytes(cidr, address));
+  };
 }
 
 function anyServiceAccount(list: PolicyMatch["serviceAccounts"]): Predicate {
@@ -108,10 +120,10 @@ export function fieldPredicates(match: PolicyMatch): FieldPredicate[] {
     anyServiceAccount(match[field] as PolicyMatch["serviceAccounts"]),
   );
   add("sourceIps", "notSourceIps", (field) =>
-    anyCidr(match[field] as Cidr[], (facts) => facts.source),
+    anyCidr(match[field] as Cidr[], (facts) => facts.source()),
   );
   add("destinationIps", "notDestinationIps", (field) =>
-    anyCidr(match[field] as Cidr[], (facts) => facts.destination),
+    anyCidr(match[field] as Cidr[], (facts) => facts.destination()),
   );
   return fields;
 }

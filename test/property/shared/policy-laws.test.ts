@@ -4,7 +4,7 @@ import type { ConnectionFacts } from "../../../src/shared/authz/decision.ts";
 import { evaluate } from "../../../src/shared/authz/evaluate.ts";
 import { whatWouldChange } from "../../../src/shared/authz/explain.ts";
 import type { Policy, PolicyMatch, StringMatch } from "../../../src/shared/model/policy.ts";
-import { cidrOf } from "../../../src/shared/net/cidr.ts";
+import { cidrContains, cidrOf } from "../../../src/shared/net/cidr.ts";
 import { ipOf } from "../../../src/shared/net/ip.ts";
 
 // Few values, so that policies and connections often meet.
@@ -73,6 +73,69 @@ function verdict(list: readonly Policy[], on: ConnectionFacts): "allow" | "deny"
 }
 
 const runs = { numRuns: 2000 };
+
+/** The rule language of wire/ztunnel.md section 6 once more, as directly as it can be written. */
+function oracle(list: readonly Policy[], on: ConnectionFacts): "allow" | "deny" {
+  const id = on.peer;
+  const principal = id && `${id.trustDomain}/ns/${id.namespace}/sa/${id.serviceAccount}`;
+  const text = (want: StringMatch, value: string | undefined): boolean =>
+    value !== undefined &&
+    (want.kind === "presence" ||
+      (want.kind === "exact" && want.value === value) ||
+      (want.kind === "prefix" && value.startsWith(want.value)) ||
+      (want.kind === "suffix" && value.endsWith(want.value)));
+  const matches = (want: PolicyMatch): boolean => {
+    const fields: [number, number, boolean, boolean][] = [];
+    const add = <T>(yes: readonly T[], no: readonly T[], is: (item: T) => boolean): void => {
+      fields.push([yes.length, no.length, yes.some(is), no.some(is)]);
+    };
+    add(want.namespaces, want.notNamespaces, (item) => text(item, id?.namespace));
+    add(want.principals, want.notPrincipals, (item) => text(item, principal));
+    add(
+      want.serviceAccounts,
+      want.notServiceAccounts,
+      (item) => item.namespace === id?.namespace && item.serviceAccount === id.serviceAccount,
+    );
+    add(want.sourceIps, want.notSourceIps, (item) => cidrContains(item, on.sourceIp));
+    add(want.destinationIps, want.notDestinationIps, (item) =>
+      cidrContains(item, on.destinationIp),
+    );
+    add(want.destinationPorts, want.notDestinationPorts, (item) => item === on.destinationPort);
+    return (
+      fields.some(([yes, no]) => yes + no > 0) &&
+      fields.every(([yes, , anyYes, anyNo]) => (yes === 0 || anyYes) && !anyNo)
+    );
+  };
+  const applies = (entry: Policy): boolean =>
+    entry.rules.some((one) =>
+      one.clauses.every((clause) => clause.matches.length === 0 || clause.matches.some(matches)),
+    );
+  const enforced = list.filter((entry) => !entry.dryRun);
+  if (enforced.some((entry) => entry.action === "Deny" && applies(entry))) return "deny";
+  const allows = enforced.filter((entry) => entry.action === "Allow");
+  return allows.length === 0 || allows.some(applies) ? "allow" : "deny";
+}
+
+test("the compiled and filed policies say what the plain reading says", () => {
+  fc.assert(
+    fc.property(policies, facts, (list, on) => verdict(list, on) === oracle(list, on)),
+    { numRuns: 10_000 },
+  );
+});
+
+test("the policy that is named is the first in order that matches", () => {
+  fc.assert(
+    fc.property(policies, facts, (list, on) => {
+      const { reason } = evaluate({ policies: list, unknown: [], refused: [] }, on);
+      if (reason.kind !== "denied-by") return true;
+      const first = list.find(
+        (entry) => entry.action === "Deny" && !entry.dryRun && verdict([entry], on) === "deny",
+      );
+      return `${first?.namespace}/${first?.name}` === reason.hit.policy;
+    }),
+    runs,
+  );
+});
 
 test("the order of policies, rules, clauses and matches does not matter", () => {
   const mirrored = (list: readonly Policy[]): Policy[] =>
