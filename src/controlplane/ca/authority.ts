@@ -16,8 +16,8 @@ import { type CertificateOutcome, createCertificateService } from "./service.ts"
 import type { ServingNames } from "./serving-names.ts";
 
 /** The reference's limit. */
-export const DEFAULT_MAX_LEAF_TTL_MS = 24 * 3_600_000;
-export const DEFAULT_TRUSTED_NODE_ACCOUNTS: ReadonlySet<string> = new Set(["istio-system/ztunnel"]);
+const DEFAULT_MAX_LEAF_TTL_MS = 24 * 3_600_000;
+const DEFAULT_TRUSTED_NODE_ACCOUNTS: ReadonlySet<string> = new Set(["istio-system/ztunnel"]);
 /** The serving certificate is made anew at every start and lives in memory only. */
 const SERVING_LIFETIME_MS = 365 * 24 * 3_600_000;
 

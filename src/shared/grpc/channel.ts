@@ -58,7 +58,7 @@ export function readRoots(rootCa: string): string {
 }
 
 /** The bearer token, without line ends. Throws when it is empty: a call without it could only be refused. */
-export function readToken(authToken: string): string {
+function readToken(authToken: string): string {
   const token = (readIfThere(authToken) ?? authToken).trim();
   if (token === "") throw new Error("Cannot authenticate to the control plane: the token is empty");
   return token;

@@ -122,13 +122,11 @@ function isUniversal(value: DerValue | undefined, type: Forge.Type): value is De
 
 export const isSequence = (value: DerValue | undefined): value is DerValue =>
   isUniversal(value, asn1.Type.SEQUENCE) && value.constructed;
-export const isSet = (value: DerValue | undefined): value is DerValue =>
-  isUniversal(value, asn1.Type.SET) && value.constructed;
 export const isBoolean = (value: DerValue | undefined): value is DerValue =>
   isUniversal(value, asn1.Type.BOOLEAN) && !value.constructed;
 export const isOctetString = (value: DerValue | undefined): value is DerValue =>
   isUniversal(value, asn1.Type.OCTETSTRING) && !value.constructed;
-export const isObjectId = (value: DerValue | undefined): value is DerValue =>
+const isObjectId = (value: DerValue | undefined): value is DerValue =>
   isUniversal(value, asn1.Type.OID) && !value.constructed;
 
 /** Dotted form of an object identifier; throws for other values. */

@@ -70,7 +70,7 @@ export function signToken(
 }
 
 /** Why a token is not accepted, in words for the log. */
-export class TokenError extends Error {
+class TokenError extends Error {
   override readonly name = "TokenError";
 }
 
