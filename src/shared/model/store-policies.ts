@@ -58,30 +58,78 @@ class ScopedIndex<T extends Pick<RefusedPolicy, "scope" | "namespace" | "name">>
   }
 }
 
+interface Answer {
+  readonly applicable: ApplicablePolicies;
+  /** The state of the index that this was taken from. */
+  epoch: number;
+}
+
+/** Kinds of workloads that are remembered before starting afresh; those of one node are far fewer. */
+const MAX_ANSWERS = 4096;
+
+/**
+ * Remembers answers, and gives the same object again as long as nothing in it changed: others cache by it, and tell by it
+ * whether open connections must be judged again. Workloads of one namespace that list the same policies share theirs.
+ */
+class AnswerCache {
+  readonly #byTarget = new Map<string, Answer>();
+  #epoch = 0;
+
+  /** The index has changed. */
+  expire(): void {
+    this.#epoch++;
+    if (this.#byTarget.size > MAX_ANSWERS) this.#byTarget.clear();
+  }
+
+  get(target: PolicyTarget, compute: () => ApplicablePolicies): ApplicablePolicies {
+    const key = [target.namespace, ...target.authorizationPolicies].join("\n");
+    const known = this.#byTarget.get(key);
+    if (known?.epoch === this.#epoch) return known.applicable;
+    const fresh = compute();
+    if (known !== undefined && sameAnswer(known.applicable, fresh)) {
+      known.epoch = this.#epoch;
+      return known.applicable;
+    }
+    this.#byTarget.set(key, { applicable: fresh, epoch: this.#epoch });
+    return fresh;
+  }
+}
+
+function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, i) => item === b[i]);
+}
+
+function sameAnswer(a: ApplicablePolicies, b: ApplicablePolicies): boolean {
+  return (
+    sameList(a.policies, b.policies) &&
+    sameList(a.unknown, b.unknown) &&
+    sameList(a.refused, b.refused)
+  );
+}
+
 export class PolicyIndex {
   readonly #held = new ScopedIndex<Policy>();
   readonly #refused = new ScopedIndex<RefusedPolicy>();
-  /** Answers until the next change; a workload's record is replaced, never changed, so it can be the key. */
-  #answers = new WeakMap<PolicyTarget, ApplicablePolicies>();
+  readonly #answers = new AnswerCache();
 
   upsert(policy: Policy): void {
     this.#refused.remove(policyKey(policy));
     this.#held.upsert(policy);
-    this.#forgetAnswers();
+    this.#answers.expire();
   }
 
   /** False when an older version is held and stays in force. */
   refuse(policy: RefusedPolicy): boolean {
     if (this.#held.byKey.has(policyKey(policy))) return false;
     this.#refused.upsert(policy);
-    this.#forgetAnswers();
+    this.#answers.expire();
     return true;
   }
 
   remove(key: string): boolean {
     const wasRefused = this.#refused.remove(key);
     const wasHeld = this.#held.remove(key);
-    if (wasHeld || wasRefused) this.#forgetAnswers();
+    if (wasHeld || wasRefused) this.#answers.expire();
     return wasHeld || wasRefused;
   }
 
@@ -98,21 +146,15 @@ export class PolicyIndex {
   }
 
   policiesFor(target: PolicyTarget): ApplicablePolicies {
-    const known = this.#answers.get(target);
-    if (known !== undefined) return known;
-    const unknown = target.authorizationPolicies.filter(
-      (key) => !this.#held.byKey.has(key) && !this.#refused.byKey.has(key),
-    );
-    const answer: ApplicablePolicies = {
-      policies: this.#held.select(target),
-      unknown: [...new Set(unknown)].sort(compareText),
-      refused: this.#refused.select(target),
-    };
-    this.#answers.set(target, answer);
-    return answer;
-  }
-
-  #forgetAnswers(): void {
-    this.#answers = new WeakMap();
+    return this.#answers.get(target, () => {
+      const unknown = target.authorizationPolicies.filter(
+        (key) => !this.#held.byKey.has(key) && !this.#refused.byKey.has(key),
+      );
+      return {
+        policies: this.#held.select(target),
+        unknown: [...new Set(unknown)].sort(compareText),
+        refused: this.#refused.select(target),
+      };
+    });
   }
 }

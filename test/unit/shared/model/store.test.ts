@@ -300,6 +300,9 @@ describe("policies of a workload", () => {
     );
     assert.deepEqual(found.unknown, ["shop/late"]);
     assert.equal(store.policiesFor(target), found, "the answer is kept until something changes");
+    store.apply({ policies: [makePolicy("p", { namespace: "far" })] });
+    assert.equal(store.policiesFor(target), found, "a policy that does not concern it");
+    assert.equal(store.policiesFor({ ...target }), found, "shared by those who ask the same");
     store.apply({ policies: [makePolicy("late", { scope: "WorkloadSelector" })] });
     assert.equal(store.policiesFor(target).policies.length, 4);
     assert.deepEqual(store.policiesFor(target).unknown, []);
