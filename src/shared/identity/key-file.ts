@@ -33,7 +33,7 @@ function readKey(path: string): KeyObject | undefined {
 export function loadOrCreateKey(path: string): KeyObject {
   const present = readKey(path);
   if (present !== undefined) return present;
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  mkdirSync(dirname(path), { recursive: true });
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   writeOnce(path, privateKey.export({ type: "pkcs8", format: "pem" }), 0o600);
   const key = readKey(path);
