@@ -56,8 +56,8 @@ export interface MeshView {
   servicesByHostname(hostname: string): readonly Service[];
   /** All services of this hostname, canonical ones first; visibility is not applied. */
   servicesByHostname(hostname: string): readonly Service[];
-  /** All endpoints, the unhealthy ones included. */
-  allEndpoints(key: ServiceKey): Iterable<ServiceEndpoint>;
+  /** All endpoints, the unhealthy ones included. The array stays the same until one of them changes. */
+  allEndpoints(key: ServiceKey): readonly ServiceEndpoint[];
   /** Whether this workload stands behind the service. */
   endpoint(key: ServiceKey, workloadUid: string): ServiceEndpoint | undefined;
   policiesFor(workload: Pick<Workload, "namespace" | "authorizationPolicies">): ApplicablePolicies;

@@ -63,6 +63,8 @@ export class WorkloadIndex {
   readonly #byName = new RankedIndex<Workload>(compareClaims);
   /** Kept even while the service itself is unknown: workload and service may arrive in any order. */
   readonly #endpoints = new Map<ServiceKey, Map<string, ServiceEndpoint>>();
+  /** The same as arrays, made when somebody asks. */
+  readonly #endpointLists = new Map<ServiceKey, readonly ServiceEndpoint[]>();
   readonly #localNode: string | undefined;
   readonly local = new LocalIdentities();
 
@@ -122,6 +124,14 @@ export class WorkloadIndex {
     return this.#endpoints.get(key) ?? noEndpoints;
   }
 
+  endpointList(key: ServiceKey): readonly ServiceEndpoint[] {
+    const known = this.#endpointLists.get(key);
+    if (known !== undefined) return known;
+    const list = [...this.endpoints(key).values()];
+    if (list.length > 0) this.#endpointLists.set(key, list);
+    return list;
+  }
+
   endpointKeys(): Iterable<ServiceKey> {
     return this.#endpoints.keys();
   }
@@ -130,11 +140,13 @@ export class WorkloadIndex {
     const held = this.#endpoints.get(key) ?? new Map<string, ServiceEndpoint>();
     this.#endpoints.set(key, held);
     held.set(workload.uid, { workload, ports });
+    this.#endpointLists.delete(key);
   }
 
   #detach(key: ServiceKey, uid: string): void {
     const held = this.#endpoints.get(key);
     held?.delete(uid);
+    this.#endpointLists.delete(key);
     if (held?.size === 0) this.#endpoints.delete(key);
   }
 

@@ -110,12 +110,8 @@ export class MeshStore implements MeshView {
     return this.#services.allByHostname(hostname);
   }
 
-  allEndpoints(key: ServiceKey): Iterable<ServiceEndpoint> {
-    return this.#workloads.endpoints(key).values();
-  }
-
-  endpointCount(key: ServiceKey): number {
-    return this.#workloads.endpoints(key).size;
+  allEndpoints(key: ServiceKey): readonly ServiceEndpoint[] {
+    return this.#workloads.endpointList(key);
   }
 
   endpoint(key: ServiceKey, workloadUid: string): ServiceEndpoint | undefined {

@@ -2,7 +2,7 @@
  * Endpoint choice: which workload behind a service takes a connection, at which port and address (wire/ztunnel.md section
  * 4.3). Nothing is retried elsewhere later, so whatever cannot work is sorted out here.
  */
-import type { MeshView } from "../../shared/model/mesh-view.ts";
+import type { MeshView, ServiceEndpoint } from "../../shared/model/mesh-view.ts";
 import {
   type LocalityScope,
   type PortMap,
@@ -10,7 +10,7 @@ import {
   serviceKey,
   type Workload,
 } from "../../shared/model/workload.ts";
-import { familyOf, type IpAddress, type IpFamily } from "../../shared/net/ip.ts";
+import { accepts } from "./endpoint-address.ts";
 import type { PassedOver } from "./route-types.ts";
 
 /** How strict the port rule is: waypoints with an application tunnel need not declare their port. */
@@ -31,6 +31,11 @@ const MAX_PASSED_OVER = 8;
 export class PassedOverNotes {
   readonly entries: PassedOver[] = [];
   total = 0;
+
+  /** Others that were not even looked at. */
+  addUnnamed(count: number): void {
+    this.total += count;
+  }
 
   add(workload: Workload, why: PassedOver["why"]): void {
     this.total++;
@@ -68,18 +73,6 @@ export function servicePort(service: Service, port: number): number | undefined 
   for (const declared of service.ports)
     if (declared.servicePort === port) return declared.targetPort;
   return undefined;
-}
-
-function accepts(service: Service, ip: IpAddress): boolean {
-  switch (service.ipFamilies) {
-    case "IPv4Only":
-      return familyOf(ip) === 4;
-    case "IPv6Only":
-      return familyOf(ip) === 6;
-    case "Automatic":
-    case "Dual":
-      return true;
-  }
 }
 
 /** Without an address of its own, a workload can only be reached through the gateway of another network. */
@@ -130,25 +123,72 @@ interface Candidate {
   readonly port: number;
 }
 
+/** The endpoint as a candidate, or what is wrong with it: health, address, port. */
+function judge(
+  query: EndpointQuery,
+  declared: boolean,
+  { workload, ports }: ServiceEndpoint,
+): Candidate | PassedOver["why"] {
+  const { service, port, source } = query;
+  if (workload.status === "Unhealthy" && service.loadBalancing?.healthPolicy !== "AllowAll")
+    return "unhealthy";
+  if (!reachable(service, workload, source)) return "not reachable";
+  if (!declared && workload.applicationTunnel === undefined) return "no target port";
+  const targetPort = targetPortOf(service, port, workload, ports);
+  return targetPort === undefined ? "no target port" : { workload, port: targetPort };
+}
+
 /** Endpoints that could take the connection as far as health, port and address go. */
-function eligible(view: MeshView, query: EndpointQuery): Candidate[] {
-  const { service, port, source, notes } = query;
-  const declared = servicePort(service, port) !== undefined;
-  if (!declared && query.rule === "strict") return [];
-  const anyHealth = service.loadBalancing?.healthPolicy === "AllowAll";
+function eligible(
+  query: EndpointQuery,
+  declared: boolean,
+  endpoints: readonly ServiceEndpoint[],
+): Candidate[] {
   const candidates: Candidate[] = [];
-  for (const endpoint of view.allEndpoints(serviceKey(service.namespace, service.hostname))) {
-    const { workload } = endpoint;
-    const targetPort =
-      !declared && workload.applicationTunnel === undefined
-        ? undefined
-        : targetPortOf(service, port, workload, endpoint.ports);
-    if (!anyHealth && workload.status === "Unhealthy") notes.add(workload, "unhealthy");
-    else if (!reachable(service, workload, source)) notes.add(workload, "not reachable");
-    else if (targetPort === undefined) notes.add(workload, "no target port");
-    else candidates.push({ workload, port: targetPort });
+  for (const endpoint of endpoints) {
+    const judged = judge(query, declared, endpoint);
+    if (typeof judged === "string") query.notes.add(endpoint.workload, judged);
+    else candidates.push(judged);
   }
   return candidates;
+}
+
+/** From this many endpoints on, drawing first and judging then is cheaper than judging all. */
+const MANY_ENDPOINTS = 64;
+const MAX_DRAWS = 16;
+
+const heaviest = new WeakMap<readonly ServiceEndpoint[], number>();
+
+function heaviestOf(endpoints: readonly ServiceEndpoint[]): number {
+  const known = heaviest.get(endpoints);
+  if (known !== undefined) return known;
+  const found = endpoints.reduce((most, { workload }) => Math.max(most, workload.capacity), 0);
+  heaviest.set(endpoints, found);
+  return found;
+}
+
+/**
+ * Rejection sampling: draws endpoints evenly and keeps one with a chance of its weight against the heaviest. That is the same
+ * distribution as the draw from all eligible ones, whichever attempt succeeds. Undefined when luck runs out.
+ */
+function sample(
+  query: EndpointQuery,
+  declared: boolean,
+  endpoints: readonly ServiceEndpoint[],
+): Candidate | undefined {
+  const most = heaviestOf(endpoints);
+  if (most === 0) return undefined;
+  for (let draw = 0; draw < MAX_DRAWS; draw++) {
+    const endpoint = endpoints[Math.floor(query.random() * endpoints.length)];
+    if (endpoint === undefined) return undefined;
+    const { capacity } = endpoint.workload;
+    if (capacity < most && query.random() * most >= capacity) continue;
+    const judged = judge(query, declared, endpoint);
+    if (typeof judged === "string") continue;
+    query.notes.addUnnamed(endpoints.length - 1);
+    return judged;
+  }
+  return undefined;
 }
 
 /** Applies STRICT and FAILOVER preferences. */
@@ -184,49 +224,26 @@ export function weightedDraw(weights: readonly number[], random: () => number): 
 
 /** Undefined when no endpoint can take the connection. PASSTHROUGH is not asked here. */
 export function chooseEndpoint(view: MeshView, query: EndpointQuery): Upstream | undefined {
-  const candidates = preferred(eligible(view, query), query);
-  const drawn = weightedDraw(
-    candidates.map(({ workload }) => workload.capacity),
-    query.random,
-  );
-  candidates.forEach(({ workload }, index) => {
-    if (index === drawn) return;
-    query.notes.add(workload, workload.capacity === 0 ? "weight zero" : "not drawn");
-  });
-  const chosen = drawn === undefined ? undefined : candidates[drawn];
-  return chosen && { ...chosen, service: query.service };
+  const { service, port, notes } = query;
+  const declared = servicePort(service, port) !== undefined;
+  if (!declared && query.rule === "strict") return undefined;
+  const endpoints = view.allEndpoints(serviceKey(service.namespace, service.hostname));
+  const even = (service.loadBalancing?.mode ?? "Standard") === "Standard";
+  const chosen =
+    (even && endpoints.length >= MANY_ENDPOINTS ? sample(query, declared, endpoints) : undefined) ??
+    drawFrom(preferred(eligible(query, declared, endpoints), query), query.random, notes);
+  return chosen && { ...chosen, service };
 }
 
-/** Where an upstream is reached. */
-export type AddressChoice =
-  | { readonly kind: "ip"; readonly ip: IpAddress }
-  | { readonly kind: "hostname"; readonly hostname: string }
-  /** Only through a network gateway, or not at all. */
-  | { readonly kind: "none" };
-
-/** The original address if it is the workload's own, else the first that the service's families allow, else its name. */
-export function chooseAddress(upstream: Upstream, original: IpAddress): AddressChoice {
-  const { workload, service } = upstream;
-  if (workload.addresses.includes(original)) return { kind: "ip", ip: original };
-  const allowed = workload.addresses.filter((ip) => service === undefined || accepts(service, ip));
-  const ip = ofFamily(allowed, familyOf(original)) ?? allowed[0];
-  if (ip !== undefined) return { kind: "ip", ip };
-  return workload.hostname === ""
-    ? { kind: "none" }
-    : { kind: "hostname", hostname: workload.hostname };
-}
-
-function ofFamily(ips: readonly IpAddress[], family: IpFamily): IpAddress | undefined {
-  return ips.find((ip) => familyOf(ip) === family);
-}
-
-/** A random one of the resolved addresses, of the preferred family if there is one. */
-export function pickResolved(
-  addresses: readonly IpAddress[],
-  family: IpFamily,
+function drawFrom(
+  candidates: readonly Candidate[],
   random: () => number,
-): IpAddress | undefined {
-  const same = addresses.filter((ip) => familyOf(ip) === family);
-  const pool = same.length > 0 ? same : addresses;
-  return pool[Math.floor(random() * pool.length)];
+  notes: PassedOverNotes,
+): Candidate | undefined {
+  const weights = candidates.map(({ workload }) => workload.capacity);
+  const drawn = weightedDraw(weights, random);
+  candidates.forEach(({ workload }, index) => {
+    if (index !== drawn) notes.add(workload, workload.capacity === 0 ? "weight zero" : "not drawn");
+  });
+  return drawn === undefined ? undefined : candidates[drawn];
 }

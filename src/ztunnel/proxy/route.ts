@@ -9,13 +9,8 @@ import { identityOf } from "../../shared/model/store-workloads.ts";
 import type { GatewayAddress, Service, Workload } from "../../shared/model/workload.ts";
 import { formatSocketAddress, type SocketAddress } from "../../shared/net/authority.ts";
 import { familyOf, type IpAddress, isLoopback } from "../../shared/net/ip.ts";
-import {
-  chooseAddress,
-  chooseEndpoint,
-  PassedOverNotes,
-  pickResolved,
-  type Upstream,
-} from "./endpoint.ts";
+import { chooseEndpoint, PassedOverNotes, type Upstream } from "./endpoint.ts";
+import { chooseAddress, pickResolved } from "./endpoint-address.ts";
 import { gatewayText, isInstanceOf, resolveGateway, waypointOf } from "./route-gateway.ts";
 import type {
   OutboundDecision,

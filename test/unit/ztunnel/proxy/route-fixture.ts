@@ -16,33 +16,42 @@ function socketAddress(text: string): SocketAddress {
   return parsed.address;
 }
 
-export function decide(
-  records: readonly (Workload | Service)[],
-  destination: string,
-  options: { from?: Workload; sourceIp?: string; random?: () => number } = {},
-): OutboundDecision {
-  const from = options.from ?? source;
+interface Options {
+  readonly from?: Workload;
+  readonly sourceIp?: string;
+  readonly random?: () => number;
+}
+
+export function storeOf(records: readonly (Workload | Service)[]): MeshStore {
   const store = new MeshStore();
   store.apply({
-    addresses: [from, ...records].map((record) =>
+    addresses: records.map((record) =>
       "uid" in record
         ? { kind: "workload", workload: record }
         : { kind: "service", service: record },
     ),
   });
+  return store;
+}
+
+export function decideIn(
+  store: MeshStore,
+  destination: string,
+  { from = source, sourceIp = "10.0.0.1", random = () => 0 }: Options = {},
+): OutboundDecision {
   return decideOutbound(
     store,
-    {
-      network: from.network,
-      illegalPorts: illegalPorts({ socks5: true }),
-      random: options.random ?? (() => 0),
-    },
-    {
-      source: from,
-      sourceIp: ipOf(options.sourceIp ?? "10.0.0.1"),
-      destination: socketAddress(destination),
-    },
+    { network: from.network, illegalPorts: illegalPorts({ socks5: true }), random },
+    { source: from, sourceIp: ipOf(sourceIp), destination: socketAddress(destination) },
   );
+}
+
+export function decide(
+  records: readonly (Workload | Service)[],
+  destination: string,
+  options: Options = {},
+): OutboundDecision {
+  return decideIn(storeOf([options.from ?? source, ...records]), destination, options);
 }
 
 /** The decision in one line. */

@@ -6,9 +6,11 @@ import {
   app,
   backend,
   decide,
+  decideIn,
   legacy,
   sa,
   say,
+  storeOf,
   way,
   waypointPod,
   waypointService,
@@ -368,6 +370,40 @@ describe("load balancing", () => {
   ];
   for (const [name, expected, args] of rows)
     test(name, () => assert.equal(drawn(...args), expected));
+
+  test("draws by weight from many as from few, and never one that cannot take it", () => {
+    const many = Array.from({ length: 100 }, (_, i) =>
+      backend(`e${i}`, `10.0.2.${i}`, {
+        capacity: i % 4,
+        status: i % 10 === 0 ? "Unhealthy" : "Healthy",
+      }),
+    );
+    const store = storeOf([webService(), ...many]);
+    let state = 1;
+    const random = (): number => {
+      state = (state * 48271) % 2147483647;
+      return state / 2147483647;
+    };
+    const byWeight = [0, 0, 0, 0];
+    for (let i = 0; i < 6000; i++) {
+      const decision = decideIn(store, "10.96.0.1:80", { random });
+      assert.ok(decision.kind === "hbone");
+      const index = Number(decision.upstream.name.slice(1));
+      assert.notEqual(index % 10, 0, "unhealthy");
+      byWeight[index % 4] = (byWeight[index % 4] ?? 0) + 1;
+      assert.equal(decision.reason.passedOverTotal, 99);
+    }
+    const healthy = [0, 1, 2, 3].map(
+      (weight) =>
+        Array.from({ length: 100 }, (_, i) => i).filter((i) => i % 4 === weight && i % 10 !== 0)
+          .length * weight,
+    );
+    const total = healthy.reduce((sum, share) => sum + share, 0);
+    for (const weight of [0, 1, 2, 3]) {
+      const expected = ((healthy[weight] ?? 0) / total) * 6000;
+      assert.ok(Math.abs((byWeight[weight] ?? 0) - expected) <= 150, `weight ${weight}`);
+    }
+  });
 
   test("draws by weight", () => {
     const records = [
