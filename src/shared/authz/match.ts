@@ -46,7 +46,7 @@ function lazyBytes(ip: IpAddress): () => Uint8Array {
 
 export type Predicate = (facts: PreparedFacts) => boolean;
 
-export function stringMatches(match: StringMatch, value: string): boolean {
+function stringMatches(match: StringMatch, value: string): boolean {
   switch (match.kind) {
     case "exact":
       return value === match.value;
@@ -143,7 +143,7 @@ function some(tests: readonly Predicate[]): Predicate {
   return (facts) => tests.some((test) => test(facts));
 }
 
-export function compileMatch(match: PolicyMatch): Predicate {
+function compileMatch(match: PolicyMatch): Predicate {
   const tests = fieldPredicates(match).map((field) => field.test);
   return tests.length === 0 ? never : every(tests);
 }
@@ -152,7 +152,7 @@ export function compileClause(clause: PolicyClause): Predicate {
   return clause.matches.length === 0 ? always : some(clause.matches.map(compileMatch));
 }
 
-export function compileRule(rule: PolicyRule): Predicate {
+function compileRule(rule: PolicyRule): Predicate {
   return rule.clauses.length === 0 ? always : every(rule.clauses.map(compileClause));
 }
 

@@ -31,7 +31,7 @@ export interface DeltaStream {
 
 export type OpenDeltaStream = (handlers: DeltaStreamHandlers) => DeltaStream;
 
-export function encodeRequest(request: DeltaRequest): Uint8Array {
+function encodeRequest(request: DeltaRequest): Uint8Array {
   return toBinary(
     DeltaDiscoveryRequestSchema,
     create(DeltaDiscoveryRequestSchema, {

@@ -69,7 +69,7 @@ export function targetPortOf(
 }
 
 /** The service's target port; 0 stands for a named port, undefined for one it does not have. */
-export function servicePort(service: Service, port: number): number | undefined {
+function servicePort(service: Service, port: number): number | undefined {
   for (const declared of service.ports)
     if (declared.servicePort === port) return declared.targetPort;
   return undefined;

@@ -195,7 +195,7 @@ function sourceBinding(peer: IpAddress, destination: IpAddress): InboundConnect[
 }
 
 /** Of the pod's own services the one that the client named, else the first that leads to this port. For labels only. */
-export function reportedService(
+function reportedService(
   view: MeshView,
   local: Workload,
   port: number,

@@ -107,7 +107,7 @@ export interface RefusedRoute extends Common {
 export type OutboundRoute = TcpRoute | HboneRoute | DoubleHboneRoute | RefusedRoute;
 
 /** A hostname must be resolved before the decision can be finished. */
-export interface ResolveStep {
+interface ResolveStep {
   readonly kind: "resolve";
   readonly hostname: string;
   readonly preferredFamily: IpFamily;
