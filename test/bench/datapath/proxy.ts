@@ -103,4 +103,5 @@ process.on("SIGINT", () => process.exit(0));
 process.on("SIGUSR2", () =>
   console.log(JSON.stringify({ slabs: slabsInUse(), ...process.memoryUsage() })),
 );
-({ inbound, outbound, app })[role]?.();
+const roles = new Map([["inbound", inbound], ["outbound", outbound], ["app", app]]);
+roles.get(role)?.();

@@ -6,7 +6,7 @@
 import { ConnectionError, errorCode } from "../http2/errors.ts";
 
 /** Code length of symbol 0 to 255 and, last, of EOS (256). */
-const lengths = Uint8Array.from(
+export const codeLengths: Uint8Array = Uint8Array.from(
   (
     "13 23 28 28 28 28 28 28 28 24 30 28 28 30 28 28 28 28 28 28 28 28 30 28 28 28 28 28 28 28 28 28 " +
     "6 10 10 12 13 6 8 11 10 10 8 11 8 6 6 6 5 5 5 6 6 6 6 6 6 6 7 8 15 6 12 10 " +
@@ -35,7 +35,7 @@ function buildTree(): number[][] {
   const nodes: number[][] = [[]];
   let code = 0;
   for (let length = 1; length <= 30; length++) {
-    for (const [symbol, symbolLength] of lengths.entries()) {
+    for (const [symbol, symbolLength] of codeLengths.entries()) {
       if (symbolLength !== length) continue;
       insert(nodes, code, length, symbol);
       code++;
