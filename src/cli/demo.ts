@@ -42,12 +42,26 @@ async function openDisplay(io: CommandIo, options: Options): Promise<Display> {
   });
 }
 
-/** Ends with the process outside: on its word, or when it is gone. */
-function followOutside(io: CommandIo): AbortSignal {
+interface Outside {
+  /** Aborts when this process or the one outside is told to end. */
+  readonly shutdown: AbortSignal;
+  /** Lets go of the channel, which would keep this process alive. */
+  readonly release: () => void;
+}
+
+/** Ends with the process outside: on its word, or at once when it is gone. */
+function followOutside(io: CommandIo): Outside {
   const told = new AbortController();
+  const onGone = (): never => process.exit(1);
   process.on("message", () => told.abort(new Error("told to end")));
-  process.once("disconnect", () => process.exit(1));
-  return AbortSignal.any([io.shutdown, told.signal]);
+  process.once("disconnect", onGone);
+  return {
+    shutdown: AbortSignal.any([io.shutdown, told.signal]),
+    release: () => {
+      process.off("disconnect", onGone);
+      process.disconnect?.();
+    },
+  };
 }
 
 async function run(io: CommandIo, options: Options): Promise<void> {
@@ -62,19 +76,17 @@ async function run(io: CommandIo, options: Options): Promise<void> {
     return runOutside(io, [...program, ...process.argv.slice(2)], page);
   }
   const { runInside } = await import("./demo/inside.ts");
-  const shutdown = followOutside(io);
-  await runInside(
-    { ...io, shutdown },
-    {
-      once: options.once === true,
-      json: options.json === true,
-      only: options.only?.split(",") ?? [],
-    },
-    program,
-    await openDisplay(io, options),
-  );
-  // Connections of the stage may still be open; nothing is left to wait for.
-  process.disconnect?.();
+  const { shutdown, release } = followOutside(io);
+  const inside = {
+    once: options.once === true,
+    json: options.json === true,
+    only: options.only?.split(",") ?? [],
+  };
+  try {
+    await runInside({ ...io, shutdown }, inside, program, await openDisplay(io, options));
+  } finally {
+    release();
+  }
 }
 
 export function build(io: CommandIo): Command {

@@ -8,6 +8,8 @@ import type { PictureState } from "./picture.ts";
 
 const TOOLS = ["ip", "nft"];
 const PARENT_LOOK_MS = 500;
+/** What the inside may take to end after it was told to. */
+const SHUTDOWN_DEADLINE_MS = 15_000;
 
 /** Runs `program` inside a sandbox; rejects when it fails. */
 export async function runOutside(
@@ -21,7 +23,10 @@ export async function runOutside(
   const child = startInSandbox(kind, program, ["inherit", "inherit", "inherit", "ipc"]);
   child.on("message", (message) => server?.publish(message as PictureState));
   const watch = endWithParent(child);
-  const onShutdown = (): void => void child.send({ kind: "shutdown" });
+  const onShutdown = (): void => {
+    child.send({ kind: "shutdown" });
+    systemClock.after(SHUTDOWN_DEADLINE_MS, () => child.kill("SIGKILL"));
+  };
   io.shutdown.addEventListener("abort", onShutdown, { once: true });
   io.kill.addEventListener("abort", () => child.kill("SIGKILL"), { once: true });
   const code = await new Promise<number>((resolve) =>

@@ -30,7 +30,7 @@ export class Stage {
   readonly access: AccessRecord;
   readonly #apps: ReadonlyMap<string, ShopApp>;
 
-  private constructor(
+  constructor(
     world: World,
     mesh: Mesh,
     folder: ObjectFolder,
@@ -48,31 +48,12 @@ export class Stage {
   /** Builds the world and starts every process; nobody is enrolled yet. */
   static async open(program: readonly string[], listener: StageListener): Promise<Stage> {
     const world = await World.create(shop);
-    await startNameServer(world.topology);
-    const folder = new ObjectFolder(world.path("objects"));
-    folder.write("topology", topologyObjects(world.topology));
-    folder.write("system", [namespaceObject(SYSTEM_NAMESPACE), namespaceObject(LEGACY_NAMESPACE)]);
-    writeEnrollment(folder, false);
-    const apps = new Map(
-      world.topology.pods
-        .filter(({ app }) => app !== "ztunnel")
-        .map((pod) => [pod.name, ShopApp.start(world, pod, program)]),
-    );
-    const access = new AccessRecord();
-    const mesh = new Mesh(world, {
-      program,
-      config: folder.path,
-      serviceAccount: `${SYSTEM_NAMESPACE}/${ZTUNNEL_SERVICE_ACCOUNT}`,
-      onZtunnelLine: (node, line) => {
-        const entry = parseAccessLine(node, line);
-        if (entry === undefined) return;
-        access.add(entry);
-        listener.onAccess(entry);
-      },
-    });
-    for (const app of apps.values()) app.onRequest((event) => listener.onRequest(event));
-    await Promise.all([mesh.start(), ...[...apps.values()].map((app) => app.ready)]);
-    return new Stage(world, mesh, folder, access, apps);
+    try {
+      return await furnish(world, program, listener);
+    } catch (thrown) {
+      await world.close();
+      throw thrown;
+    }
   }
 
   app(name: string): ShopApp {
@@ -112,6 +93,38 @@ export class Stage {
     this.link.close();
     await this.world.close();
   }
+}
+
+async function furnish(
+  world: World,
+  program: readonly string[],
+  listener: StageListener,
+): Promise<Stage> {
+  await startNameServer(world.topology);
+  const folder = new ObjectFolder(world.path("objects"));
+  folder.write("topology", topologyObjects(world.topology));
+  folder.write("system", [namespaceObject(SYSTEM_NAMESPACE), namespaceObject(LEGACY_NAMESPACE)]);
+  writeEnrollment(folder, false);
+  const apps = new Map(
+    world.topology.pods
+      .filter(({ app }) => app !== "ztunnel")
+      .map((pod) => [pod.name, ShopApp.start(world, pod, program)]),
+  );
+  for (const app of apps.values()) app.onRequest((event) => listener.onRequest(event));
+  const access = new AccessRecord();
+  const mesh = new Mesh(world, {
+    program,
+    config: folder.path,
+    serviceAccount: `${SYSTEM_NAMESPACE}/${ZTUNNEL_SERVICE_ACCOUNT}`,
+    onZtunnelLine: (node, line) => {
+      const entry = parseAccessLine(node, line);
+      if (entry === undefined) return;
+      access.add(entry);
+      listener.onAccess(entry);
+    },
+  });
+  await Promise.all([mesh.start(), ...[...apps.values()].map((app) => app.ready)]);
+  return new Stage(world, mesh, folder, access, apps);
 }
 
 function writeEnrollment(folder: ObjectFolder, enrolled: boolean): void {
