@@ -42,23 +42,14 @@ export class SnapshotBuilder {
     const workloads = new Map<string, PushResource>();
     const policies = new Map<string, PushResource>();
     for (const [name, workload] of state.workloads) {
-      const address = this.#addresses.get(name, workload, () => workloadResource(name, workload));
+      const address = this.#addresses.get(name, workload, workloadResource);
       addresses.set(name, address);
-      workloads.set(
-        name,
-        this.#workloads.get(name, address, () => bareWorkload(address)),
-      );
+      workloads.set(name, this.#workloads.get(name, address, bareWorkload));
     }
     for (const [name, service] of state.services)
-      addresses.set(
-        name,
-        this.#addresses.get(name, service, () => serviceResource(name, service)),
-      );
+      addresses.set(name, this.#addresses.get(name, service, serviceResource));
     for (const [name, policy] of state.policies)
-      policies.set(
-        name,
-        this.#policies.get(name, policy, () => policyResource(name, policy)),
-      );
+      policies.set(name, this.#policies.get(name, policy, policyResource));
     for (const cache of [this.#addresses, this.#workloads, this.#policies]) cache.endPass();
     const before = this.#snapshot.tables;
     const tables = {
@@ -78,28 +69,42 @@ export class SnapshotBuilder {
   }
 }
 
+interface Encoded<T> {
+  readonly source: T;
+  readonly resource: PushResource;
+}
+
 /** Equal bytes keep the old resource, so that a rebuilt but unchanged object is no change. */
 class EncodingCache<T extends object> {
-  #previous = new Map<string, { readonly source: T; readonly resource: PushResource }>();
-  #current = new Map<string, { readonly source: T; readonly resource: PushResource }>();
+  #previous = new Map<string, Encoded<T>>();
+  #current = new Map<string, Encoded<T>>();
 
-  get(name: string, source: T, encode: () => PushResource): PushResource {
+  get<S extends T>(
+    name: string,
+    source: S,
+    encode: (name: string, source: S) => PushResource,
+  ): PushResource {
     const known = this.#previous.get(name);
-    let resource = known?.source === source ? known.resource : encode();
-    if (
-      known !== undefined &&
-      known.resource !== resource &&
-      Buffer.compare(known.resource.bytes, resource.bytes) === 0
-    )
-      resource = known.resource;
-    this.#current.set(name, { source, resource });
-    return resource;
+    const entry = known?.source === source ? known : encodeAnew(known, name, source, encode);
+    this.#current.set(name, entry);
+    return entry.resource;
   }
 
   endPass(): void {
     this.#previous = this.#current;
     this.#current = new Map();
   }
+}
+
+function encodeAnew<T, S extends T>(
+  known: Encoded<T> | undefined,
+  name: string,
+  source: S,
+  encode: (name: string, source: S) => PushResource,
+): Encoded<T> {
+  const resource = encode(name, source);
+  const same = known !== undefined && Buffer.compare(known.resource.bytes, resource.bytes) === 0;
+  return { source, resource: same ? known.resource : resource };
 }
 
 function workloadResource(name: string, workload: PublishedWorkload): PushResource {
@@ -129,7 +134,7 @@ function policyResource(name: string, policy: Policy): PushResource {
 }
 
 /** The workload inside its Address: what follows the tag and the length of the only field. */
-function bareWorkload(address: PushResource): PushResource {
+function bareWorkload(_name: string, address: PushResource): PushResource {
   let at = 1;
   while (((address.bytes[at] ?? 0) & 0x80) !== 0) at++;
   return { ...address, bytes: address.bytes.subarray(at + 1) };

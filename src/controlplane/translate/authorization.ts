@@ -12,7 +12,7 @@ import type {
   StringMatch,
 } from "../../shared/model/policy.ts";
 import { type Cidr, parseCidr } from "../../shared/net/cidr.ts";
-import { type ObjectOf, objectKey } from "../../shared/objects/kinds.ts";
+import type { ObjectOf } from "../../shared/objects/kinds.ts";
 import type { Condition } from "./conditions.ts";
 import { DRY_RUN, parseBoolean } from "./names.ts";
 import { isEmptyMatch, matchOf } from "./policy-parts.ts";
@@ -79,7 +79,7 @@ function rejected(object: AuthorizationPolicy, message: string): ConvertedPolicy
   return {
     object,
     condition: {
-      object: objectKey(object),
+      object: object.key,
       type: "ZtunnelAccepted",
       status: "False",
       reason: "UnsupportedValue",
@@ -93,7 +93,7 @@ function accepted(
   policy: Policy,
   unsupported: readonly string[],
 ): Condition {
-  const condition = { object: objectKey(object), type: "ZtunnelAccepted", status: "True" } as const;
+  const condition = { object: object.key, type: "ZtunnelAccepted", status: "True" } as const;
   if (unsupported.length === 0)
     return { ...condition, reason: "Accepted", message: "attached to the node proxies" };
   const found = `a node proxy does not support HTTP attributes (found: ${unsupported.join(", ")}). In ambient mode a waypoint enforces them. `;

@@ -25,6 +25,17 @@ export class Memo<K, V> {
     return entry.value;
   }
 
+  /** As `get`, but a list is the same only when it is the same reference. */
+  getByReference(key: K, ingredients: readonly Ingredient[], compute: () => V): V {
+    const known = this.#current.get(key) ?? this.#previous.get(key);
+    const same =
+      known?.ingredients.length === ingredients.length &&
+      known.ingredients.every((ingredient, index) => ingredient === ingredients[index]);
+    const entry = known !== undefined && same ? known : { ingredients, value: compute() };
+    this.#current.set(key, entry);
+    return entry.value;
+  }
+
   /** Forgets what the pass that ends here did not ask for. */
   endPass(): void {
     this.#previous = this.#current;
@@ -32,7 +43,8 @@ export class Memo<K, V> {
   }
 }
 
-function sameIngredients(a: readonly Ingredient[], b: readonly Ingredient[]): boolean {
+/** Lists inside are compared item by item. */
+export function sameIngredients(a: readonly Ingredient[], b: readonly Ingredient[]): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) {
     const left = a[i];

@@ -3,20 +3,25 @@ import type { Labels } from "../../shared/model/enrollment.ts";
 import type { Kind, MeshObject, ObjectOf } from "../../shared/objects/kinds.ts";
 
 export class ObjectTable {
-  readonly #byKind = new Map<Kind, MeshObject[]>();
+  readonly #byKind = new Map<Kind, readonly MeshObject[]>();
   readonly #byKey: ReadonlyMap<string, MeshObject>;
+  readonly #namespaces = new Map<string, ObjectOf<"Namespace">>();
+  readonly #nodes = new Map<string, ObjectOf<"Node">>();
 
-  constructor(objects: ReadonlyMap<string, MeshObject>) {
+  /** A kind of which nothing changed since `previous` keeps its list, so that lists can be compared as references. */
+  constructor(objects: ReadonlyMap<string, MeshObject>, previous?: ObjectTable) {
     this.#byKey = objects;
-    for (const object of objects.values()) {
-      const list = this.#byKind.get(object.kind);
-      if (list === undefined) this.#byKind.set(object.kind, [object]);
-      else list.push(object);
+    for (const [kind, list] of groupBy(objects.values(), (object) => object.kind)) {
+      const before = previous === undefined ? undefined : previous.#byKind.get(kind);
+      this.#byKind.set(kind, before !== undefined && sameItems(before, list) ? before : list);
     }
+    for (const namespace of this.ofKind("Namespace"))
+      this.#namespaces.set(namespace.metadata.name, namespace);
+    for (const node of this.ofKind("Node")) this.#nodes.set(node.metadata.name, node);
   }
 
   ofKind<K extends Kind>(kind: K): readonly ObjectOf<K>[] {
-    return (this.#byKind.get(kind) ?? []) as unknown as readonly ObjectOf<K>[];
+    return (this.#byKind.get(kind) ?? none) as unknown as readonly ObjectOf<K>[];
   }
 
   find<K extends Kind>(kind: K, namespace: string, name: string): ObjectOf<K> | undefined {
@@ -24,12 +29,22 @@ export class ObjectTable {
   }
 
   namespace(name: string): ObjectOf<"Namespace"> | undefined {
-    return this.find("Namespace", "", name);
+    return this.#namespaces.get(name);
+  }
+
+  node(name: string): ObjectOf<"Node"> | undefined {
+    return this.#nodes.get(name);
   }
 
   namespaceLabels(name: string): Labels {
-    return this.namespace(name)?.metadata.labels ?? {};
+    return this.#namespaces.get(name)?.metadata.labels ?? {};
   }
+}
+
+const none: readonly MeshObject[] = [];
+
+function sameItems(a: readonly MeshObject[], b: readonly MeshObject[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
 }
 
 /** Older first; objects of the same age, or of unknown age, by namespace and name. */

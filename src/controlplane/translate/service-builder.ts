@@ -1,5 +1,6 @@
 /** Builds waypoints, networks and services of a pass, in that order, because each needs the one before. */
-import { type ObjectKey, type ObjectOf, objectKey } from "../../shared/objects/kinds.ts";
+import type { Service, ServiceKey } from "../../shared/model/workload.ts";
+import type { ObjectKey, ObjectOf } from "../../shared/objects/kinds.ts";
 import { Memo } from "./memo.ts";
 import { NETWORK_LABEL } from "./names.ts";
 import { buildNetworks, type Networks } from "./networks.ts";
@@ -23,17 +24,30 @@ export interface Surroundings {
   readonly networks: Networks;
   readonly waypoints: WaypointTable;
   readonly services: ServiceTable;
+  /** The services as they are sent. */
+  readonly published: ReadonlyMap<ServiceKey, Service>;
   /** What became of each service's wish for a waypoint. */
   readonly bindings: ReadonlyMap<ObjectKey, WeightedBinding>;
 }
 
 type ServiceLike = ObjectOf<"Service"> | ObjectOf<"ServiceEntry">;
 
+/** What services, waypoints and networks are made of. */
+const surroundingKinds = [
+  "Namespace",
+  "Service",
+  "ServiceEntry",
+  "EndpointSlice",
+  "Gateway",
+  "GatewayClass",
+] as const;
+
 const noNamespace: NamespaceFacts = { labels: {}, annotations: {} };
 
 export class ServiceBuilder {
   readonly #settings: MeshSettings;
   readonly #waypoints: WaypointBuilder;
+  readonly #whole = new Memo<"whole", Surroundings>();
   readonly #networks = new Memo<"networks", Networks>();
   readonly #infos = new Memo<ObjectKey, readonly ServiceInfo[]>();
   readonly #canonical = new Memo<string, ServiceInfo>();
@@ -43,20 +57,31 @@ export class ServiceBuilder {
     this.#waypoints = new WaypointBuilder(settings);
   }
 
+  /** The same reference while none of its objects changed. */
   build(objects: ObjectTable, auto: AutoAddresses): Surroundings {
+    const ingredients = [...surroundingKinds.map((kind) => objects.ofKind(kind)), auto];
+    const surroundings = this.#whole.getByReference("whole", ingredients, () =>
+      this.#rebuild(objects, auto),
+    );
+    this.#whole.endPass();
+    return surroundings;
+  }
+
+  #rebuild(objects: ObjectTable, auto: AutoAddresses): Surroundings {
     const networks = this.#buildNetworks(objects);
     const waypoints = this.#waypoints.build(objects, networks.local);
     const bindings = new Map<ObjectKey, WeightedBinding>();
     const infos: ServiceInfo[] = [];
     for (const object of [...objects.ofKind("Service"), ...objects.ofKind("ServiceEntry")]) {
       const weighted = bind(object, waypoints, objects);
-      bindings.set(objectKey(object), weighted);
+      bindings.set(object.key, weighted);
       infos.push(...this.#infosOf(object, weighted, objects, networks.local, auto));
     }
     const selected = selectServices(infos, (info) => this.#asCanonical(info));
     const services = new ServiceTable(selected, objects.ofKind("EndpointSlice"), this.#settings);
     for (const memo of [this.#networks, this.#infos, this.#canonical]) memo.endPass();
-    return { networks, waypoints, services, bindings };
+    const published = new Map([...services.byKey].map(([key, info]) => [key, info.service]));
+    return { networks, waypoints, services, published, bindings };
   }
 
   #buildNetworks(objects: ObjectTable): Networks {
@@ -84,7 +109,7 @@ export class ServiceBuilder {
       ...bindingIngredients(weighted),
       ...autoIngredients(object, auto),
     ];
-    return this.#infos.get(objectKey(object), ingredients, () => {
+    return this.#infos.get(object.key, ingredients, () => {
       const facts = namespace?.metadata ?? noNamespace;
       if (object.kind === "ServiceEntry")
         return buildServiceEntry(object, weighted, facts, network, auto);

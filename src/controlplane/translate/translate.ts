@@ -3,24 +3,19 @@
  * the same state, whatever was translated before. What was translated before only makes it quick: everything that did not
  * change is the same reference as in the last pass.
  */
-import { type Policy, policyKey } from "../../shared/model/policy.ts";
-import type { Locality, Service, ServiceKey } from "../../shared/model/workload.ts";
-import type { ObjectKey, ObjectOf } from "../../shared/objects/kinds.ts";
+import type { Policy } from "../../shared/model/policy.ts";
+import type { Service, ServiceKey } from "../../shared/model/workload.ts";
 import type { ObjectSnapshot } from "../../shared/objects/source.ts";
-import { type ConvertedPolicy, convertAuthorizationPolicy } from "./authorization.ts";
 import type { Condition } from "./conditions.ts";
-import { Memo } from "./memo.ts";
-import { REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL } from "./names.ts";
 import { ObjectTable } from "./objects.ts";
-import { PeerAuthentications } from "./peer-authentication.ts";
+import { PolicyBuilder } from "./policy-builder.ts";
 import type { RedirectedPods } from "./redirection.ts";
 import { ServiceBuilder } from "./service-builder.ts";
 import type { AutoAddresses } from "./service-entries.ts";
 import type { MeshSettings } from "./settings.ts";
 import { waypointConditions } from "./waypoint-conditions.ts";
 import { WorkloadBuilder } from "./workload-builder.ts";
-import { noLocality, type PublishedWorkload } from "./workload-parts.ts";
-import { WorkloadPolicies } from "./workload-policies.ts";
+import type { PublishedWorkload } from "./workload-parts.ts";
 
 export interface TranslationInput {
   readonly objects: ObjectSnapshot["objects"];
@@ -48,84 +43,37 @@ export class Translator {
   readonly #settings: MeshSettings;
   readonly #services: ServiceBuilder;
   readonly #workloads: WorkloadBuilder;
-  readonly #authorizations = new Memo<ObjectKey, ConvertedPolicy>();
-  readonly #localities = new Memo<string, Locality>();
-  readonly #converted = new Memo<string, Policy>();
+  readonly #policies: PolicyBuilder;
+  #objects: ObjectTable | undefined;
 
   constructor(settings: MeshSettings) {
     this.#settings = settings;
     this.#services = new ServiceBuilder(settings);
     this.#workloads = new WorkloadBuilder(settings);
+    this.#policies = new PolicyBuilder(settings);
   }
 
   translate(input: TranslationInput): MeshState {
-    const objects = new ObjectTable(input.objects);
+    const objects = new ObjectTable(input.objects, this.#objects);
+    this.#objects = objects;
     const around = this.#services.build(objects, input.autoAddresses);
-    const peerAuthentications = new PeerAuthentications(
-      objects.ofKind("PeerAuthentication"),
-      this.#settings.rootNamespace,
-    );
-    const converted = objects
-      .ofKind("AuthorizationPolicy")
-      .map((object) =>
-        this.#authorizations.get(
-          `AuthorizationPolicy/${object.metadata.namespace}/${object.metadata.name}`,
-          [object],
-          () => convertAuthorizationPolicy(object, this.#settings),
-        ),
-      );
+    const policies = this.#policies.build(objects);
     const built = this.#workloads.build({
-      ...around,
+      around,
       objects,
       redirected: input.redirected,
-      policies: new WorkloadPolicies(converted, peerAuthentications, this.#settings.rootNamespace),
-      localityOf: (node) => this.#localityOf(objects, node),
+      policies: policies.byWorkload,
     });
     const state = {
       workloads: built.workloads,
-      services: new Map([...around.services.byKey].map(([key, info]) => [key, info.service])),
-      policies: this.#policies(converted, peerAuthentications),
+      services: around.published,
+      policies: policies.policies,
       conditions: [
-        ...converted.flatMap(({ condition }) => condition ?? []),
+        ...policies.conditions,
         ...waypointConditions(objects, around, this.#settings),
         ...built.conditions,
       ],
     };
-    for (const memo of [this.#authorizations, this.#localities, this.#converted]) memo.endPass();
     return state;
   }
-
-  #policies(
-    converted: readonly ConvertedPolicy[],
-    peerAuthentications: PeerAuthentications,
-  ): ReadonlyMap<string, Policy> {
-    const policies = new Map<string, Policy>();
-    for (const { policy } of converted) {
-      if (policy !== undefined) policies.set(policyKey(policy), policy);
-    }
-    for (const policy of peerAuthentications.policies()) {
-      const key = policyKey(policy);
-      policies.set(
-        key,
-        this.#converted.get(key, [JSON.stringify(policy)], () => policy),
-      );
-    }
-    return policies;
-  }
-
-  #localityOf(objects: ObjectTable, name: string): Locality {
-    const node = name === "" ? undefined : objects.find("Node", "", name);
-    return node === undefined
-      ? noLocality
-      : this.#localities.get(name, [node], () => localityOf(node));
-  }
-}
-
-function localityOf(node: ObjectOf<"Node">): Locality {
-  const { labels } = node.metadata;
-  return {
-    region: labels[REGION_LABEL] ?? "",
-    zone: labels[ZONE_LABEL] ?? "",
-    subzone: labels[SUBZONE_LABEL] ?? "",
-  };
 }

@@ -1,5 +1,5 @@
 /** Conditions about waypoints: whether an object got the one it asked for, and what policies with targetRefs are bound to. */
-import { type ObjectKey, type ObjectOf, objectKey } from "../../shared/objects/kinds.ts";
+import type { ObjectKey, ObjectOf } from "../../shared/objects/kinds.ts";
 import type { Condition } from "./conditions.ts";
 import type { ObjectTable } from "./objects.ts";
 import type { Surroundings } from "./service-builder.ts";
@@ -69,7 +69,7 @@ function targetConditions(
     const namespace = target.namespace ?? policy.metadata.namespace;
     const { bound, reason, message } = findTarget(target, namespace, objects, around, settings);
     return {
-      object: objectKey(policy),
+      object: policy.key,
       type: "WaypointAccepted",
       status: bound ? "True" : "False",
       reason,
@@ -97,7 +97,7 @@ function findTarget(
     case "ServiceEntry": {
       const object = objects.find(target.kind, namespace, target.name);
       if (object === undefined) return missing(`${target.kind} ${key} was not found: not enforced`);
-      const binding = around.bindings.get(objectKey(object))?.binding;
+      const binding = around.bindings.get(object.key)?.binding;
       if (binding?.kind === "bound") return accepted(binding.waypoint.key);
       const message = `${target.kind} ${key} is not bound to a waypoint: not enforced. Bind it with the label istio.io/use-waypoint`;
       return { bound: false, reason: "AncestorNotBound", message };

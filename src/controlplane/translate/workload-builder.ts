@@ -1,44 +1,45 @@
-/** Builds the workloads of a pass from all their origins. */
-import type { Locality } from "../../shared/model/workload.ts";
-import { type ObjectKey, type ObjectOf, objectKey } from "../../shared/objects/kinds.ts";
+/**
+ * Builds the workloads of a pass from all their origins. Two memories keep a pass short: while nothing around a pod changed
+ * its workload is taken as it is; else its ingredients are gathered anew, and often they turn out to be the same.
+ */
+import type { ObjectOf } from "../../shared/objects/kinds.ts";
 import type { Condition } from "./conditions.ts";
-import { buildSliceEndpoints } from "./endpoint-slices.ts";
-import { Memo } from "./memo.ts";
-import type { ObjectTable } from "./objects.ts";
-import { buildPod, podAddresses } from "./pods.ts";
-import { isRedirected, type RedirectedPods } from "./redirection.ts";
+import { sameIngredients } from "./memo.ts";
 import type { Surroundings } from "./service-builder.ts";
-import type { ServiceInfo } from "./service-info.ts";
 import type { MeshSettings } from "./settings.ts";
-import { bindingCondition } from "./waypoint-conditions.ts";
-import { hasOwnWaypoint } from "./waypoints.ts";
-import { type PlacedWorkload, placementIngredients, placeWorkload } from "./workload-context.ts";
-import {
-  buildServiceEntryEndpoint,
-  buildWorkloadEntry,
-  type EntrySpec,
-  normalizeEntry,
-} from "./workload-entries.ts";
 import type { PublishedWorkload } from "./workload-parts.ts";
+import {
+  type Plan,
+  planWorkloads,
+  type WorkloadInput,
+  type WorkloadSource,
+} from "./workload-plans.ts";
 import type { WorkloadPolicies } from "./workload-policies.ts";
-
-export interface WorkloadInput extends Surroundings {
-  readonly objects: ObjectTable;
-  readonly redirected: RedirectedPods;
-  readonly policies: WorkloadPolicies;
-  readonly localityOf: (node: string) => Locality;
-}
 
 export interface BuiltWorkloads {
   readonly workloads: ReadonlyMap<string, PublishedWorkload>;
   readonly conditions: readonly Condition[];
 }
 
+/** Workloads and what they were made of. */
+interface Part {
+  readonly ingredients: readonly unknown[];
+  readonly workloads: readonly PublishedWorkload[];
+}
+
+/** What one source gave, and everything around it at that time. */
+interface Outcome {
+  readonly around: Surroundings;
+  readonly policies: WorkloadPolicies;
+  readonly redirected: ReadonlySet<string> | undefined;
+  readonly node: ObjectOf<"Node"> | undefined;
+  readonly parts: readonly Part[];
+  readonly conditions: readonly Condition[];
+}
+
 export class WorkloadBuilder {
   readonly #settings: MeshSettings;
-  readonly #single = new Memo<string, PublishedWorkload>();
-  readonly #many = new Memo<string, readonly PublishedWorkload[]>();
-  readonly #normalized = new Memo<ObjectKey, ObjectOf<"WorkloadEntry">>();
+  #outcomes: ReadonlyMap<WorkloadSource, Outcome> = new Map();
 
   constructor(settings: MeshSettings) {
     this.#settings = settings;
@@ -47,159 +48,46 @@ export class WorkloadBuilder {
   build(input: WorkloadInput): BuiltWorkloads {
     const workloads = new Map<string, PublishedWorkload>();
     const conditions: Condition[] = [];
-    const add = (workload: PublishedWorkload): void => void workloads.set(workload.uid, workload);
-    for (const pod of input.objects.ofKind("Pod")) this.#pod(pod, input, add, conditions);
-    for (const entry of input.objects.ofKind("WorkloadEntry"))
-      this.#workloadEntry(entry, input, add, conditions);
-    for (const entry of input.objects.ofKind("ServiceEntry")) this.#serviceEntry(entry, input, add);
-    for (const slice of input.objects.ofKind("EndpointSlice")) this.#slice(slice, input, add);
-    input.networks.workloads.forEach(add);
-    for (const memo of [this.#single, this.#many, this.#normalized]) memo.endPass();
+    const outcomes = new Map<WorkloadSource, Outcome>();
+    for (const source of sourcesOf(input)) {
+      const outcome = this.#outcomeOf(source, input);
+      outcomes.set(source, outcome);
+      for (const part of outcome.parts) {
+        for (const workload of part.workloads) workloads.set(workload.uid, workload);
+      }
+      for (const condition of outcome.conditions) conditions.push(condition);
+    }
+    for (const workload of input.around.networks.workloads) workloads.set(workload.uid, workload);
+    this.#outcomes = outcomes;
     return { workloads, conditions };
   }
 
-  #place(
-    object: ObjectOf<"Pod"> | ObjectOf<"WorkloadEntry">,
-    network: string,
-    input: WorkloadInput,
-    conditions: Condition[],
-  ): PlacedWorkload {
-    const placed = placeWorkload(
-      object.metadata,
-      network,
-      input.networks,
-      input.waypoints,
-      input.objects,
-    );
-    if (hasOwnWaypoint(object.metadata))
-      conditions.push(...bindingCondition(objectKey(object), placed.binding));
-    return placed;
-  }
-
-  #pod(
-    pod: ObjectOf<"Pod">,
-    input: WorkloadInput,
-    add: (workload: PublishedWorkload) => void,
-    conditions: Condition[],
-  ): void {
-    const addresses = podAddresses(pod);
-    if (addresses === undefined) return;
-    const { namespace, labels } = pod.metadata;
-    const services = input.services.ofPod(pod);
-    const policies = input.policies.namesFor(namespace, labels);
-    const { placement } = this.#place(pod, input.networks.local, input, conditions);
-    const locality = input.localityOf(pod.spec.nodeName);
-    const redirected = isRedirected(pod, input.objects, input.redirected);
-    const ingredients = [
-      pod,
-      services,
-      policies,
-      locality,
-      redirected,
-      ...placementIngredients(placement),
-    ];
-    add(
-      this.#single.get(objectKey(pod), ingredients, () =>
-        buildPod(
-          pod,
-          addresses,
-          { services, policies, placement, locality, redirected },
-          this.#settings,
-        ),
-      ),
-    );
-  }
-
-  #workloadEntry(
-    object: ObjectOf<"WorkloadEntry">,
-    input: WorkloadInput,
-    add: (workload: PublishedWorkload) => void,
-    conditions: Condition[],
-  ): void {
-    const key = objectKey(object);
-    const entry = this.#normalized.get(key, [object], () => normalizeEntry(object));
-    const { namespace, labels } = entry.metadata;
-    const services = input.services.selecting(namespace, labels);
-    const policies = input.policies.namesFor(namespace, labels);
-    const { placement } = this.#place(
-      entry,
-      entry.spec.network || input.networks.local,
-      input,
-      conditions,
-    );
-    const ingredients = [entry, services, policies, ...placementIngredients(placement)];
-    add(
-      this.#single.get(key, ingredients, () =>
-        buildWorkloadEntry(entry, { services, policies, placement }, this.#settings),
-      ),
-    );
-  }
-
-  /** Without endpoints a name to resolve is its own endpoint; an entry whose hosts all lost to others has none. */
-  #serviceEntry(
-    entry: ObjectOf<"ServiceEntry">,
-    input: WorkloadInput,
-    add: (workload: PublishedWorkload) => void,
-  ): void {
-    const services = input.services.ofEntry(entry);
-    if (services.length === 0) return;
-    const { spec } = entry;
-    if (spec.endpoints.length > 0) {
-      for (const endpoint of spec.endpoints)
-        add(this.#entryEndpoint(entry, endpoint, services, input, true));
-      return;
-    }
-    if (
-      spec.resolution === "STATIC" ||
-      spec.resolution === "NONE" ||
-      spec.workloadSelector !== undefined
-    )
-      return;
-    for (const info of services) {
-      const endpoint = { address: info.service.hostname, ports: {}, labels: {} };
-      add(this.#entryEndpoint(entry, endpoint, [info], input, false));
-    }
-  }
-
-  #entryEndpoint(
-    entry: ObjectOf<"ServiceEntry">,
-    spec: EntrySpec,
-    services: readonly ServiceInfo[],
-    input: WorkloadInput,
-    placed: boolean,
-  ): PublishedWorkload {
-    const { namespace, labels } = entry.metadata;
-    const policies = input.policies.namesFor(namespace, labels);
-    const network = spec.network || input.networks.local;
-    // An endpoint has no metadata: its waypoint follows from its own labels and the namespace.
-    const { placement } = placeWorkload(
-      { ...entry.metadata, labels: placed ? spec.labels : noWaypointLabels },
-      network,
-      input.networks,
-      input.waypoints,
-      input.objects,
-    );
-    const ingredients = [entry, spec, services, policies, ...placementIngredients(placement)];
-    return this.#single.get(`${objectKey(entry)}/${spec.address ?? ""}`, ingredients, () =>
-      buildServiceEntryEndpoint(entry, spec, { services, policies, placement }, this.#settings),
-    );
-  }
-
-  #slice(
-    slice: ObjectOf<"EndpointSlice">,
-    input: WorkloadInput,
-    add: (workload: PublishedWorkload) => void,
-  ): void {
-    const info = input.services.ofSlice(slice);
-    if (info === undefined) return;
-    const network = input.networks.local;
-    this.#many
-      .get(objectKey(slice), [slice, info, network], () =>
-        buildSliceEndpoints(slice, info, network, this.#settings),
-      )
-      .forEach(add);
+  #outcomeOf(source: WorkloadSource, input: WorkloadInput): Outcome {
+    const before = this.#outcomes.get(source);
+    const { around, policies } = input;
+    const nodeName = source.kind === "Pod" ? source.spec.nodeName : "";
+    const node = input.objects.node(nodeName);
+    const redirected = input.redirected.get(nodeName);
+    const unchanged =
+      before?.around === around &&
+      before.policies === policies &&
+      before.node === node &&
+      before.redirected === redirected;
+    if (before !== undefined && unchanged) return before;
+    const { plans, conditions } = planWorkloads(source, node, input, this.#settings);
+    const parts = plans.map((plan, index) => carryOut(plan, before?.parts[index]));
+    return { around, policies, redirected, node, parts, conditions };
   }
 }
 
-/** An implicit endpoint stands for the service itself and never has a waypoint of its own. */
-const noWaypointLabels = { "istio.io/use-waypoint": "none" };
+function carryOut({ ingredients, build }: Plan, before: Part | undefined): Part {
+  if (before !== undefined && sameIngredients(before.ingredients, ingredients)) return before;
+  return { ingredients, workloads: build() };
+}
+
+function* sourcesOf({ objects }: WorkloadInput): Iterable<WorkloadSource> {
+  yield* objects.ofKind("Pod");
+  yield* objects.ofKind("WorkloadEntry");
+  yield* objects.ofKind("ServiceEntry");
+  yield* objects.ofKind("EndpointSlice");
+}

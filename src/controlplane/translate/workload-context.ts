@@ -1,9 +1,9 @@
 /** What a builder of workloads must know about the mesh around one workload. */
 import type { ApplicationTunnel, GatewayAddress, Workload } from "../../shared/model/workload.ts";
 import type { ObjectMeta } from "../../shared/objects/kinds.ts";
-import type { Networks } from "./networks.ts";
 import type { ObjectTable } from "./objects.ts";
-import { type Binding, bindWorkload, type WaypointTable, waypointOfInstance } from "./waypoints.ts";
+import type { Surroundings } from "./service-builder.ts";
+import { type Binding, bindWorkload, waypointOfInstance } from "./waypoints.ts";
 
 /** Where a workload stands: its network and what lies in front of it. */
 export interface Placement {
@@ -22,8 +22,7 @@ export interface PlacedWorkload {
 export function placeWorkload(
   meta: ObjectMeta & { readonly namespace: string },
   network: string,
-  networks: Networks,
-  waypoints: WaypointTable,
+  { networks, waypoints }: Pick<Surroundings, "networks" | "waypoints">,
   objects: ObjectTable,
 ): PlacedWorkload {
   const around = { network, networkGateway: networks.gateways.get(network) };

@@ -1,8 +1,9 @@
 /** Workloads that are no pods: WorkloadEntries, and the endpoints written inside ServiceEntries. */
+import type { Labels } from "../../shared/model/enrollment.ts";
 import { type ServiceKey, serviceKey } from "../../shared/model/workload.ts";
 import { parseIp } from "../../shared/net/ip.ts";
 import type { ObjectOf } from "../../shared/objects/kinds.ts";
-import { AUTO_REGISTRATION_GROUP, WORKLOAD_NAME_LABEL } from "./names.ts";
+import { AUTO_REGISTRATION_GROUP, USE_WAYPOINT, WORKLOAD_NAME_LABEL } from "./names.ts";
 import type { ServiceInfo } from "./service-info.ts";
 import type { MeshSettings } from "./settings.ts";
 import { type Placement, placementFields } from "./workload-context.ts";
@@ -51,6 +52,34 @@ export function buildWorkloadEntry(
     ...canonicalService(metadata.labels, workloadName),
     ...tunnelOf(metadata.labels, isMarkedRedirected(entry)),
   };
+}
+
+/** One endpoint of a ServiceEntry, written in it or implied by it. */
+export interface EndpointOfEntry {
+  readonly spec: EntrySpec;
+  readonly services: readonly ServiceInfo[];
+  /** Labels by which the endpoint may ask for a waypoint. */
+  readonly waypointLabels: Labels;
+}
+
+/**
+ * Without endpoints a name to resolve is its own endpoint, and then stands for the service itself, which never has a
+ * workload's waypoint. An entry whose hosts all lost to others has no endpoints.
+ */
+export function entryEndpoints(
+  entry: ObjectOf<"ServiceEntry">,
+  services: readonly ServiceInfo[],
+): readonly EndpointOfEntry[] {
+  const { endpoints, resolution, workloadSelector } = entry.spec;
+  if (services.length === 0) return [];
+  if (endpoints.length > 0)
+    return endpoints.map((spec) => ({ spec, services, waypointLabels: spec.labels }));
+  if (resolution === "STATIC" || resolution === "NONE" || workloadSelector !== undefined) return [];
+  return services.map((info) => ({
+    spec: { address: info.service.hostname, ports: {}, labels: {} },
+    services: [info],
+    waypointLabels: { [USE_WAYPOINT]: "none" },
+  }));
 }
 
 /** Labels for policies, names and the tunnel are those of the ServiceEntry itself. */

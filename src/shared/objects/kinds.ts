@@ -83,6 +83,7 @@ export interface Origin {
 
 export type ObjectOf<K extends Kind> = {
   readonly kind: K;
+  readonly key: ObjectKey;
   readonly apiVersion: string;
   /** `namespace` is "" for kinds of the whole cluster and never absent otherwise. */
   readonly metadata: ObjectMeta & { readonly namespace: string };
@@ -94,12 +95,8 @@ export type MeshObject = { [K in Kind]: ObjectOf<K> }[Kind];
 /** `Kind/namespace/name`, unique in the mesh. */
 export type ObjectKey = `${Kind}/${string}/${string}`;
 
-export function objectKey(
-  object: Pick<MeshObject, "kind"> & {
-    readonly metadata: { readonly namespace: string; readonly name: string };
-  },
-): ObjectKey {
-  return `${object.kind}/${object.metadata.namespace}/${object.metadata.name}`;
+export function objectKey(kind: Kind, namespace: string, name: string): ObjectKey {
+  return `${kind}/${namespace}/${name}`;
 }
 
 /** The uid that a pod has everywhere: the API server's, or one made of its name when it comes from a file. */

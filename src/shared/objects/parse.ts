@@ -4,7 +4,7 @@
  */
 import { type Document, LineCounter, type Node, parseDocument } from "yaml";
 import { metadata } from "./kinds/core.ts";
-import { findKind, kinds, type MeshObject, type Origin } from "./kinds.ts";
+import { findKind, kinds, type MeshObject, type Origin, objectKey } from "./kinds.ts";
 import { isRecord, type Path, type Problem, pathText } from "./schema.ts";
 import { checkObject } from "./semantics.ts";
 
@@ -161,12 +161,13 @@ function decodeObject(
   const namespace = !kinds[kind].namespaced ? "" : (decodedMeta?.namespace ?? namespaceOf(meta));
   const name = {
     object: `${type} ${namespace === "" ? "" : `${namespace}/`}${nameOf(meta)}`,
-    key: `${kind}/${namespace}/${nameOf(meta)}`,
+    key: objectKey(kind, namespace, nameOf(meta)),
   };
   if (decodedMeta === undefined || decodedBody === undefined || problems.length > 0)
     return refuse(problems, name);
   const object = {
     kind,
+    key: objectKey(kind, namespace, decodedMeta.name),
     apiVersion,
     metadata: { ...decodedMeta, namespace },
     origin: new OriginInDocument(at, line),

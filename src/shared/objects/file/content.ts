@@ -2,7 +2,7 @@
  * What one file contributes: the objects of its newest good state and the problems of its newest text. A broken text
  * changes nothing but the problems; a refused object leaves its last good version in force.
  */
-import { type MeshObject, type ObjectKey, objectKey } from "../kinds.ts";
+import type { MeshObject, ObjectKey } from "../kinds.ts";
 import {
   type DocumentPlace,
   type ParsedDocument,
@@ -84,13 +84,10 @@ function goodContent(
   text: string,
   documents: ReadonlyMap<string, CachedDocument>,
 ): FileContent {
-  const lastGood = new Map<string, MeshObject>(
-    previous.objects.map((object) => [objectKey(object), object]),
-  );
   const content: GrowingContent = { objects: [], problems: [], skipped: [] };
   for (const { place, parsed } of documents.values()) {
     if (parsed.kind === "broken") continue;
-    for (const item of parsed.objects) addItem(content, item, place, lastGood);
+    for (const item of parsed.objects) addItem(content, item, place, previous.objects);
   }
   return { path: previous.path, text, documents, ...content };
 }
@@ -105,7 +102,7 @@ function addItem(
   content: GrowingContent,
   item: ParsedObject,
   place: DocumentPlace,
-  lastGood: ReadonlyMap<string, MeshObject>,
+  lastGood: readonly MeshObject[],
 ): void {
   switch (item.kind) {
     case "object":
@@ -118,7 +115,7 @@ function addItem(
       break;
     }
     case "refused": {
-      const kept = item.key === undefined ? undefined : lastGood.get(item.key);
+      const kept = lastGood.find(({ key }) => key === item.key);
       if (kept !== undefined) content.objects.push(kept);
       content.problems.push(...refusals(item, place, kept !== undefined));
       break;
@@ -150,7 +147,7 @@ export function mergeContents(contents: readonly FileContent[]): {
   const duplicates: SourceProblem[] = [];
   for (const content of contents) {
     for (const object of content.objects) {
-      const key = objectKey(object);
+      const { key } = object;
       const first = objects.get(key);
       if (first === undefined) objects.set(key, object);
       else if (first !== object)
