@@ -45,18 +45,14 @@ class Mailbox<T> {
     if (item !== undefined) return Promise.resolve(item);
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
-
-  get size(): number {
-    return this.#items.length;
-  }
 }
 
 export class FakeControlPlane {
   readonly #server = new Server({ "grpc.max_receive_message_length": -1 });
   readonly #streams = new Mailbox<FakeStream>();
-  /** Requests and streams that nobody has taken. */
-  readonly leftovers: (() => number)[] = [];
   port = 0;
+  /** Streams that were opened so far. */
+  opened = 0;
 
   async start(credentials = ServerCredentials.createInsecure(), port = 0): Promise<string> {
     this.#server.addService(
@@ -84,8 +80,8 @@ export class FakeControlPlane {
   }
 
   #open(call: Call): FakeStream {
+    this.opened++;
     const requests = new Mailbox<DeltaDiscoveryRequest>();
-    this.leftovers.push(() => requests.size);
     call.on("data", (request: DeltaDiscoveryRequest) => requests.put(request));
     call.on("error", () => undefined);
     return {

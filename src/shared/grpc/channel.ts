@@ -57,9 +57,15 @@ export function readRoots(rootCa: string): string {
   return text;
 }
 
-/** The bearer token, without line ends. Throws when it is empty: a call without it could only be refused. */
+/**
+ * The bearer token, without line ends. Throws when it is empty: a call without it could only be refused. A path whose file
+ * is gone is not taken for a token, which has no slashes.
+ */
 function readToken(authToken: string): string {
-  const token = (readIfThere(authToken) ?? authToken).trim();
+  const found = readIfThere(authToken);
+  if (found === undefined && authToken.includes("/"))
+    throw new Error(`Cannot authenticate to the control plane: there is no file "${authToken}"`);
+  const token = (found ?? authToken).trim();
   if (token === "") throw new Error("Cannot authenticate to the control plane: the token is empty");
   return token;
 }

@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { MeshStore } from "../../../src/shared/model/store.ts";
-import { ResourceSchema } from "../../../src/shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
+import {
+  DeltaDiscoveryResponseSchema,
+  ResourceSchema,
+} from "../../../src/shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { decodeAddress, decodeAuthorization } from "../../../src/shared/xds/decode.ts";
+import { DeltaState } from "../../../src/shared/xds/delta-state.ts";
 import { encodeServiceAddress, encodeWorkloadAddress } from "../../../src/shared/xds/encode.ts";
 import { encodePolicy } from "../../../src/shared/xds/encode-policy.ts";
 import { parseLocalConfig } from "../../../src/shared/xds/local-config.ts";
@@ -60,6 +66,43 @@ test("no bytes make the decoders throw anything but a refusal", () => {
       }
     }),
     { numRuns: 2000 },
+  );
+});
+
+test("no damage to a real recording makes the client throw; what it cannot read it names", () => {
+  const root = resolve(import.meta.dirname, "../../golden");
+  const recordings = readdirSync(root).flatMap((name) =>
+    ["Address", "Authorization"].flatMap((type) => {
+      const path = `${root}/${name}/ztunnel/${type}.binpb`;
+      return existsSync(path) ? [fromBinary(DeltaDiscoveryResponseSchema, readFileSync(path))] : [];
+    }),
+  );
+  const resources = recordings
+    .flatMap((response) => response.resources.map((item) => ({ response, item })))
+    .filter(({ item }) => (item.resource?.value.length ?? 0) > 0);
+  assert.ok(resources.length > 100);
+  const damage = fc.record({
+    which: fc.nat(resources.length - 1),
+    edits: fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+    cut: fc.option(fc.nat(), { nil: undefined }),
+  });
+  fc.assert(
+    fc.property(damage, ({ which, edits, cut }) => {
+      const { response, item } = resources[which] as (typeof resources)[number];
+      const value = Uint8Array.from(item.resource?.value ?? []);
+      for (const [at, byte] of edits) value[at % value.length] = byte;
+      const end = cut === undefined ? value.length : cut % value.length;
+      const damaged = create(ResourceSchema, {
+        name: item.name,
+        resource: { typeUrl: response.typeUrl, value: value.subarray(0, end) },
+      });
+      const { problems, answer } = new DeltaState({ onDemand: false }).receive(
+        create(DeltaDiscoveryResponseSchema, { typeUrl: response.typeUrl, resources: [damaged] }),
+      );
+      assert.equal(answer.error !== undefined, problems.length > 0);
+      for (const problem of problems) assert.ok(problem.startsWith(`${item.name}: `), problem);
+    }),
+    { numRuns: 3000 },
   );
 });
 
