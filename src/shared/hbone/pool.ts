@@ -63,12 +63,21 @@ export class HbonePool {
     request: TunnelRequest,
     signal: AbortSignal,
   ): Promise<TunnelAnswer> {
-    for (let attempt = 1; ; attempt++) {
-      const session = await this.#sessionFor(key, open, signal);
+    for (let attempt = 1; ; ) {
+      signal.throwIfAborted();
+      if (this.#ended !== undefined) throw this.#ended;
+      const lane = this.#lane(key);
+      // Chosen and used in one step: whoever comes in between would see the same room.
+      const session = this.#pick(lane);
+      if (session === undefined) {
+        await this.#opened(key, lane, open, signal);
+        continue;
+      }
       try {
         return await session.connect(request, signal);
       } catch (thrown) {
         if (!(thrown instanceof UnprocessedError) || attempt === maxAttempts) throw thrown;
+        attempt++;
       }
     }
   }
@@ -85,24 +94,6 @@ export class HbonePool {
     this.#end(error, (session) => session.destroy(error));
   }
 
-  async #sessionFor(
-    key: string,
-    open: OpenSession,
-    signal: AbortSignal,
-  ): Promise<HboneClientSession> {
-    for (;;) {
-      signal.throwIfAborted();
-      if (this.#ended !== undefined) throw this.#ended;
-      const lane = this.#lane(key);
-      const pooled = this.#pick(lane);
-      if (pooled !== undefined) {
-        pooled.usedAtMs = this.#clock.monotonicMs();
-        return pooled.session;
-      }
-      await this.#opened(key, lane, open, signal);
-    }
-  }
-
   #lane(key: string): Lane {
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
@@ -112,12 +103,14 @@ export class HbonePool {
     return lane;
   }
 
-  /** The first session with room. */
-  #pick(lane: Lane): Pooled | undefined {
+  /** The first session with room; it counts as used now. */
+  #pick(lane: Lane): HboneClientSession | undefined {
     for (const pooled of lane.sessions) {
       const { session } = pooled;
       const limit = Math.min(this.#options.maxStreamsPerSession, session.maxStreams);
-      if (session.usable && session.openStreams < limit) return pooled;
+      if (!session.usable || session.openStreams >= limit) continue;
+      pooled.usedAtMs = this.#clock.monotonicMs();
+      return session;
     }
     return undefined;
   }
