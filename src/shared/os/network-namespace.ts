@@ -41,7 +41,7 @@ export class NetworkNamespace {
     } catch (thrown) {
       throw systemFailure("system-failed", `Cannot open network namespace ${path}`, thrown);
     }
-    return NetworkNamespace.adopt(fd, path);
+    return NetworkNamespace.adopt(fd, path).#withoutMount();
   }
 
   /** Takes ownership of a descriptor, as received over a socket; closes it when it is no network namespace. */
@@ -59,8 +59,26 @@ export class NetworkNamespace {
 
   /** The namespace of the calling thread. Never closed. */
   static own(): NetworkNamespace {
-    ownNamespace ??= NetworkNamespace.open(OWN_NAMESPACE_PATH);
+    ownNamespace ??= NetworkNamespace.adopt(
+      openSync(OWN_NAMESPACE_PATH, constants.O_RDONLY),
+      "the node",
+    );
     return ownNamespace;
+  }
+
+  /**
+   * The same namespace by a descriptor that does not hold the mount it was found at: whoever made the mount must be able to
+   * unmount it while we keep the namespace.
+   */
+  #withoutMount(): NetworkNamespace {
+    try {
+      const fd = this.enter(() => openSync(OWN_NAMESPACE_PATH, constants.O_RDONLY));
+      return new NetworkNamespace(this.label, fd, this.inode, this.device);
+    } catch (thrown) {
+      throw systemFailure("system-failed", `Cannot enter network namespace ${this.label}`, thrown);
+    } finally {
+      this.close();
+    }
   }
 
   get isOpen(): boolean {

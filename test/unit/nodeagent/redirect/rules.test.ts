@@ -1,0 +1,50 @@
+/** The scripts as golden text beside this file; UPDATE_GOLDEN=1 writes them anew. */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { describe, it } from "node:test";
+import {
+  type RedirectionOptions,
+  redirectionChains,
+  releasedChains,
+  removeScript,
+  replaceScript,
+} from "../../../../src/nodeagent/redirect/rules.ts";
+
+const plain: RedirectionOptions = { captureDns: true, captureInbound: true, virtualInterfaces: [] };
+const scripts: Readonly<Record<string, string>> = {
+  plain: replaceScript(redirectionChains(plain)),
+  "without-dns": replaceScript(redirectionChains({ ...plain, captureDns: false })),
+  "bypass-inbound": replaceScript(redirectionChains({ ...plain, captureInbound: false })),
+  "virtual-interfaces": replaceScript(
+    redirectionChains({ ...plain, virtualInterfaces: ["tap0", "vnet1"] }),
+  ),
+  released: replaceScript(releasedChains()),
+  removed: removeScript(),
+};
+
+describe("the script", () => {
+  for (const [name, script] of Object.entries(scripts))
+    it(name, () => {
+      const file = resolve(import.meta.dirname, "golden", `${name}.nft`);
+      if (process.env["UPDATE_GOLDEN"] !== undefined) writeFileSync(file, script);
+      assert.equal(script, readFileSync(file, "utf8"));
+    });
+});
+
+it("redirects nothing but the packet that opens a TCP connection", () => {
+  for (const script of Object.values(scripts)) {
+    for (const line of script.split("\n").filter((text) => text.includes("redirect")))
+      assert.ok(
+        line.includes("udp") || line.includes("tcp flags & (fin | syn | rst | ack) == syn"),
+        line,
+      );
+  }
+});
+
+it("never redirects what the proxy itself sends, except from a virtual machine", () => {
+  for (const script of Object.values(scripts)) {
+    for (const line of script.split("\n").filter((text) => text.includes("redirect")))
+      assert.ok(line.includes("meta mark & 0xfff != 0x539") || line.includes("iifname"), line);
+  }
+});
