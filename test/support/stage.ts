@@ -1,18 +1,18 @@
 /** The demo's stage for end-to-end tests: the whole mesh with real processes, and looks into them. */
 import assert from "node:assert/strict";
 import { HTTP_PORT, type Target } from "../../src/cli/demo/apps/protocol.ts";
-import { eventually, Stage } from "../../src/cli/demo/stage.ts";
+import { eventually, Stage, type StageOptions } from "../../src/cli/demo/stage.ts";
 import { isReady, STATS_PORT } from "../../src/cli/world/mesh.ts";
 import { program } from "./program.ts";
 
 const ENROLLMENT_DEADLINE_MS = 20_000;
 
 /** Opens a stage with the shop inside the mesh, unless told otherwise. */
-export async function openStage(options: { readonly enrolled?: boolean } = {}): Promise<Stage> {
-  const stage = await Stage.open(program, {
-    onAccess: () => undefined,
-    onRequest: () => undefined,
-  });
+export async function openStage(
+  options: StageOptions & { readonly enrolled?: boolean } = {},
+): Promise<Stage> {
+  const listener = { onAccess: () => undefined, onRequest: () => undefined };
+  const stage = await Stage.open(program, listener, options);
   if (options.enrolled !== false) await enroll(stage, true);
   return stage;
 }

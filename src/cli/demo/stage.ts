@@ -2,7 +2,7 @@
 import { systemClock } from "../../shared/base/clock.ts";
 import { readRedirectionStatuses, redirectionStatusDir } from "../../shared/status/redirection.ts";
 import { LinkCapture } from "../world/capture.ts";
-import { Mesh } from "../world/mesh.ts";
+import { Mesh, type MeshOptions } from "../world/mesh.ts";
 import { startNameServer } from "../world/name-server.ts";
 import { namespaceObject, ObjectFolder, topologyObjects } from "../world/objects.ts";
 import { linkOf, type Pod, podOf } from "../world/topology.ts";
@@ -21,6 +21,8 @@ export interface StageListener {
   onAccess(entry: AccessEntry): void;
   onRequest(event: RequestEvent): void;
 }
+
+export type StageOptions = Pick<MeshOptions, "ztunnelProgram">;
 
 export class Stage {
   readonly world: World;
@@ -46,10 +48,14 @@ export class Stage {
   }
 
   /** Builds the world and starts every process; nobody is enrolled yet. */
-  static async open(program: readonly string[], listener: StageListener): Promise<Stage> {
+  static async open(
+    program: readonly string[],
+    listener: StageListener,
+    options: StageOptions = {},
+  ): Promise<Stage> {
     const world = await World.create(shop);
     try {
-      return await furnish(world, program, listener);
+      return await furnish(world, program, listener, options);
     } catch (thrown) {
       await world.close();
       throw thrown;
@@ -99,6 +105,7 @@ async function furnish(
   world: World,
   program: readonly string[],
   listener: StageListener,
+  options: StageOptions,
 ): Promise<Stage> {
   await startNameServer(world.topology);
   const folder = new ObjectFolder(world.path("objects"));
@@ -113,6 +120,7 @@ async function furnish(
   for (const app of apps.values()) app.onRequest((event) => listener.onRequest(event));
   const access = new AccessRecord();
   const mesh = new Mesh(world, {
+    ...options,
     program,
     config: folder.path,
     serviceAccount: `${SYSTEM_NAMESPACE}/${ZTUNNEL_SERVICE_ACCOUNT}`,

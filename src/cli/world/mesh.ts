@@ -26,6 +26,8 @@ export interface MeshOptions {
   readonly serviceAccount: string;
   /** Called with every line of a ztunnel. */
   readonly onZtunnelLine?: (node: string, line: string) => void;
+  /** Another program in place of `ambit ztunnel` on a node, such as the reference's binary. */
+  readonly ztunnelProgram?: (node: string) => readonly string[] | undefined;
   /** More environment for the ztunnels. */
   readonly ztunnelEnv?: Readonly<Record<string, string>>;
 }
@@ -124,7 +126,7 @@ export class Mesh {
     const pod = this.#freeZtunnelPod(node);
     const child = this.#world.start(pod.netns, {
       name: pod.name,
-      command: [...this.#options.program, "ztunnel"],
+      command: this.#options.ztunnelProgram?.(node) ?? [...this.#options.program, "ztunnel"],
       env: this.#ztunnelEnv(pod),
     });
     child.onLine((line) => this.#options.onZtunnelLine?.(node, line));

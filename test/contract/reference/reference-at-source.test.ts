@@ -1,0 +1,4 @@
+import "../../support/sandbox.ts";
+import { playWithReferenceOn } from "./play.ts";
+
+playWithReferenceOn(["node1"]);
