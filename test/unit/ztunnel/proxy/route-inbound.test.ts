@@ -337,6 +337,14 @@ describe("application tunnels", () => {
     );
   });
 
+  test("make up for a port that the service does not map", () => {
+    const records = [service({ ports: { 80: 0 } })];
+    assert.equal(
+      say(decide(proxy, `${host}:80`, { records })),
+      "127.0.0.1 15088 from loopback, PROXY 10.96.0.1 80",
+    );
+  });
+
   test("may not lead to our own ports", () => {
     assert.equal(
       say(decide(tunneled({ protocol: "NONE", port: 15008 }), "10.0.0.2:80")),
