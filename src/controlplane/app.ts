@@ -63,7 +63,7 @@ async function start(
   const readiness = new Readiness();
   const listening = readiness.block("listeners");
 
-  const objects = await openFileSource({ clock, log: log.scope("source") }, config.configPath);
+  const objects = openFileSource({ clock, log: log.scope("source") }, config.configPath);
   cleanups.push(() => objects.close());
   const discovery = new DiscoveryServer({ clock, log: log.scope("ads"), metrics: measured.push });
   const addresses = new AddressStore(config.stateDir, log);

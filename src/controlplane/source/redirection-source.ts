@@ -2,11 +2,11 @@
 import { basename, dirname } from "node:path";
 import type { Clock } from "../../shared/base/clock.ts";
 import { describeError } from "../../shared/base/errors.ts";
-import { coalesce } from "../../shared/objects/file/coalesce.ts";
 import { FolderWatcher } from "../../shared/objects/file/watcher.ts";
 import { readRedirectionStatuses, redirectionStatusDir } from "../../shared/status/redirection.ts";
 import type { Logger } from "../../shared/telemetry/logger.ts";
 import type { RedirectedPods } from "../translate/redirection.ts";
+import { coalesce } from "./coalesce.ts";
 
 /** Short: new connections of an enrolling pod wait for nothing else. */
 const watcherOptions = { quietMs: 10, patienceMs: 100, pollMs: 1000 };
@@ -23,8 +23,11 @@ export class RedirectionSource {
     this.#statusDir = statusDir;
     this.#log = log;
     this.#onChange = onChange;
-    const reread = coalesce(() => this.#reread());
-    this.#watcher = new FolderWatcher(clock, reread, watcherOptions);
+    const reread = coalesce(
+      () => this.#reread(),
+      () => undefined,
+    );
+    this.#watcher = new FolderWatcher(clock, () => reread(undefined), watcherOptions);
   }
 
   static async open(

@@ -1,5 +1,5 @@
 /** Finds the object files below a path, and says cheaply whether one changed. */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describeError } from "../../base/errors.ts";
 
@@ -18,14 +18,20 @@ export interface Scan {
 
 const OBJECT_FILE = /\.(ya?ml|json)$/i;
 
-/** Files by name, in a fixed order; names that begin with a dot are not ours. Throws when the root itself is unreadable. */
-export async function scanPath(root: string): Promise<Scan> {
-  if (!(await stat(root)).isDirectory()) {
-    const file = await describeFile(root);
-    return { files: [file], folders: [dirname(root)], unreadable: [] };
-  }
+/** Whether a name in a watched folder can be an object file; names that begin with a dot are not ours. */
+export function isObjectFile(name: string): boolean {
+  return !name.startsWith(".") && OBJECT_FILE.test(name);
+}
+
+/**
+ * Files by name, in a fixed order. Throws when the root itself is unreadable. Synchronous on purpose: ten thousand files
+ * take 60 ms this way and half a second of thread pool the other way.
+ */
+export function scanPath(root: string): Scan {
+  if (!statSync(root).isDirectory())
+    return { files: [describeFile(root)], folders: [dirname(root)], unreadable: [] };
   const scan: MutableScan = { files: [], folders: [], unreadable: [] };
-  await scanFolder(root, scan);
+  scanFolder(root, scan);
   return scan;
 }
 
@@ -35,26 +41,30 @@ interface MutableScan {
   readonly unreadable: { path: string; reason: string }[];
 }
 
-async function scanFolder(folder: string, scan: MutableScan): Promise<void> {
+function scanFolder(folder: string, scan: MutableScan): void {
   scan.folders.push(folder);
-  const names = (await readdir(folder)).filter((name) => !name.startsWith(".")).sort();
-  for (const name of names) {
+  const names = readdirSync(folder).filter((name) => !name.startsWith("."));
+  for (const name of names.sort()) {
     const path = join(folder, name);
     try {
-      const isDirectory = (await stat(path)).isDirectory();
-      if (isDirectory) await scanFolder(path, scan);
-      else if (OBJECT_FILE.test(name)) scan.files.push(await describeFile(path));
+      const stats = statSync(path);
+      if (stats.isDirectory()) scanFolder(path, scan);
+      else if (OBJECT_FILE.test(name)) scan.files.push({ path, signature: signatureOf(stats) });
     } catch (thrown) {
       scan.unreadable.push({ path, reason: describeError(thrown) });
     }
   }
 }
 
-async function describeFile(path: string): Promise<FoundFile> {
-  const { ino, size, mtimeMs, ctimeMs } = await stat(path);
-  return { path, signature: `${ino}:${size}:${mtimeMs}:${ctimeMs}` };
+/** Throws when there is no such file. */
+export function describeFile(path: string): FoundFile {
+  return { path, signature: signatureOf(statSync(path)) };
 }
 
-export function readText(path: string): Promise<string> {
-  return readFile(path, "utf8");
+function signatureOf({ ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return `${ino}:${size}:${mtimeMs}:${ctimeMs}`;
+}
+
+export function readText(path: string): string {
+  return readFileSync(path, "utf8");
 }

@@ -2,12 +2,12 @@
  * Objects from a file or a folder, kept up to date while they change on disk. What is broken on disk never takes away
  * what worked: it is logged once, stands in the snapshot's problems, and the last good state stays in force.
  */
+import { basename } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import { describeError } from "../../base/errors.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { MeshObject, ObjectKey } from "../kinds.ts";
 import type { ObjectChange, ObjectSnapshot, ObjectSource, SourceProblem } from "../source.ts";
-import { coalesce } from "./coalesce.ts";
 import {
   emptyContent,
   type FileContent,
@@ -15,8 +15,15 @@ import {
   unreadableContent,
   updateContent,
 } from "./content.ts";
-import { type FoundFile, readText, type Scan, scanPath } from "./scan.ts";
-import { FolderWatcher, type WatcherOptions } from "./watcher.ts";
+import {
+  describeFile,
+  type FoundFile,
+  isObjectFile,
+  readText,
+  type Scan,
+  scanPath,
+} from "./scan.ts";
+import { FolderWatcher, type Touched, type WatcherOptions } from "./watcher.ts";
 
 export interface FileSourceDeps {
   readonly clock: Clock;
@@ -28,15 +35,15 @@ interface KnownFile {
   readonly content: FileContent;
 }
 
-/** Reads everything once, then watches. Rejects when the path does not exist or cannot be read at all. */
-export async function openFileSource(
+/** Reads everything once, then watches. Throws when the path does not exist or cannot be read at all. */
+export function openFileSource(
   deps: FileSourceDeps,
   path: string,
   options?: WatcherOptions,
-): Promise<ObjectSource> {
+): ObjectSource {
   const source = new FileSource(deps, path, options);
   try {
-    await source.load();
+    source.load();
   } catch (thrown) {
     source.close();
     throw new Error(`Cannot read objects from ${path}: ${describeError(thrown)}`, {
@@ -53,15 +60,11 @@ class FileSource implements ObjectSource {
   readonly #listeners = new Set<(snapshot: ObjectSnapshot, change: ObjectChange) => void>();
   #files: ReadonlyMap<string, KnownFile> = new Map();
   #snapshot: ObjectSnapshot = { revision: 0, objects: new Map(), problems: [], skipped: [] };
-  #closed = false;
 
   constructor(deps: FileSourceDeps, path: string, options: WatcherOptions | undefined) {
     this.#deps = deps;
     this.#path = path;
-    const reread = coalesce(() =>
-      this.#reread().catch((thrown: unknown) => this.#rootUnreadable(describeError(thrown))),
-    );
-    this.#watcher = new FolderWatcher(deps.clock, reread, options);
+    this.#watcher = new FolderWatcher(deps.clock, (touched) => this.#onTouched(touched), options);
   }
 
   get snapshot(): ObjectSnapshot {
@@ -74,32 +77,68 @@ class FileSource implements ObjectSource {
   }
 
   close(): void {
-    this.#closed = true;
     this.#watcher.close();
     this.#listeners.clear();
   }
 
   /** Watches first and reads then, so that no change falls between. */
-  async load(): Promise<void> {
-    this.#watcher.setFolders((await scanPath(this.#path)).folders);
-    await this.#reread();
+  load(): void {
+    this.#watcher.setFolders(scanPath(this.#path).folders);
+    this.#reread(undefined);
   }
 
-  async #reread(): Promise<void> {
-    const scan = await scanPath(this.#path);
+  #onTouched(touched: Touched): void {
+    try {
+      this.#reread(touched);
+    } catch (thrown) {
+      this.#rootUnreadable(describeError(thrown));
+    }
+  }
+
+  #reread(touched: Touched): void {
+    const known = touched === undefined ? undefined : this.#knownAmong(touched);
+    if (known === undefined) {
+      this.#rereadAll();
+      return;
+    }
+    const files = new Map(this.#files);
+    for (const found of known) files.set(found.path, this.#readFile(found));
+    this.#publish(files, []);
+  }
+
+  #rereadAll(): void {
+    const scan = scanPath(this.#path);
     this.#watcher.setFolders(scan.folders);
     const files = new Map<string, KnownFile>();
-    for (const found of scan.files) files.set(found.path, await this.#readFile(found));
-    if (this.#closed) return;
+    for (const found of scan.files) files.set(found.path, this.#readFile(found));
     this.#publish(files, this.#keepUnreadable(scan, files));
   }
 
-  async #readFile(found: FoundFile): Promise<KnownFile> {
+  /** The files to look at when only files that we know were touched; undefined when something came or went. */
+  #knownAmong(touched: ReadonlySet<string>): readonly FoundFile[] | undefined {
+    const found: FoundFile[] = [];
+    for (const path of touched) {
+      if (!this.#files.has(path)) {
+        if (isObjectFile(basename(path))) return undefined;
+        // A folder, or the link that a mounted configuration is swapped by, may hide behind any other name.
+        if (!isTemporary(basename(path))) return undefined;
+        continue;
+      }
+      try {
+        found.push(describeFile(path));
+      } catch {
+        return undefined;
+      }
+    }
+    return found;
+  }
+
+  #readFile(found: FoundFile): KnownFile {
     const known = this.#files.get(found.path);
     if (known !== undefined && known.signature === found.signature) return known;
     const content = known?.content ?? emptyContent(found.path);
     try {
-      const text = await readText(found.path);
+      const text = readText(found.path);
       const unchanged = known !== undefined && text === content.text;
       return {
         signature: found.signature,
@@ -120,7 +159,6 @@ class FileSource implements ObjectSource {
   }
 
   #rootUnreadable(reason: string): void {
-    if (this.#closed) return;
     const problem = { file: this.#path, line: 0, path: "", reason, kept: true };
     this.#publish(this.#files, [problem]);
   }
@@ -155,6 +193,11 @@ class FileSource implements ObjectSource {
     if (problems.length === 0 && this.#snapshot.problems.length > 0)
       this.#deps.log.info("all objects are valid again");
   }
+}
+
+/** What editors and atomic writers leave beside a file for a moment. */
+function isTemporary(name: string): boolean {
+  return /\.(tmp|swp|swx)$|~$/.test(name);
 }
 
 /** One line for a person: place, object, field, reason, consequence. */

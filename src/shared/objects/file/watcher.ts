@@ -4,6 +4,7 @@
  * watched folder is replaced. The listener looks for itself what changed, so a needless call costs little.
  */
 import { type FSWatcher, watch } from "node:fs";
+import { join } from "node:path";
 import type { Clock, Timer } from "../../base/clock.ts";
 
 export interface WatcherOptions {
@@ -20,19 +21,32 @@ export const defaultWatcherOptions: WatcherOptions = {
   pollMs: 2000,
 };
 
+/** Paths that events named; undefined when anything may have changed. */
+export type Touched = ReadonlySet<string> | undefined;
+
+interface PendingCall {
+  readonly sinceMs: number;
+  timer: Timer;
+  touched: Set<string> | undefined;
+}
+
 export class FolderWatcher {
   readonly #clock: Clock;
   readonly #options: WatcherOptions;
-  readonly #onChange: () => void;
+  readonly #onChange: (touched: Touched) => void;
   readonly #watchers = new Map<string, FSWatcher>();
   readonly #poll: Timer;
-  #pending: { readonly sinceMs: number; timer: Timer } | undefined;
+  #pending: PendingCall | undefined;
 
-  constructor(clock: Clock, onChange: () => void, options: WatcherOptions = defaultWatcherOptions) {
+  constructor(
+    clock: Clock,
+    onChange: (touched: Touched) => void,
+    options: WatcherOptions = defaultWatcherOptions,
+  ) {
     this.#clock = clock;
     this.#options = options;
     this.#onChange = onChange;
-    this.#poll = clock.every(options.pollMs, onChange);
+    this.#poll = clock.every(options.pollMs, () => onChange(undefined));
   }
 
   /** Watches exactly these folders from now on. A folder that cannot be watched is left to the poll. */
@@ -56,7 +70,9 @@ export class FolderWatcher {
 
   #watch(folder: string): void {
     try {
-      const watcher = watch(folder, { persistent: false }, () => this.#noticed());
+      const watcher = watch(folder, { persistent: false }, (_event, name) =>
+        this.#noticed(name === null ? undefined : join(folder, name)),
+      );
       watcher.on("error", () => this.#drop(folder, watcher));
       this.#watchers.set(folder, watcher);
     } catch {
@@ -68,18 +84,24 @@ export class FolderWatcher {
   #drop(folder: string, watcher: FSWatcher): void {
     watcher.close();
     if (this.#watchers.get(folder) === watcher) this.#watchers.delete(folder);
-    this.#noticed();
+    this.#noticed(undefined);
   }
 
-  #noticed(): void {
+  #noticed(path: string | undefined): void {
     const nowMs = this.#clock.monotonicMs();
-    const sinceMs = this.#pending?.sinceMs ?? nowMs;
-    this.#pending?.timer.cancel();
+    const before = this.#pending;
+    before?.timer.cancel();
+    const sinceMs = before?.sinceMs ?? nowMs;
+    const touched = before === undefined ? new Set<string>() : before.touched;
+    if (path !== undefined) touched?.add(path);
     const leftMs = Math.max(0, this.#options.patienceMs - (nowMs - sinceMs));
-    const timer = this.#clock.after(Math.min(this.#options.quietMs, leftMs), () => {
-      this.#pending = undefined;
-      this.#onChange();
-    });
-    this.#pending = { sinceMs, timer };
+    const timer = this.#clock.after(Math.min(this.#options.quietMs, leftMs), () => this.#call());
+    this.#pending = { sinceMs, timer, touched: path === undefined ? undefined : touched };
+  }
+
+  #call(): void {
+    const touched = this.#pending?.touched;
+    this.#pending = undefined;
+    this.#onChange(touched);
   }
 }
