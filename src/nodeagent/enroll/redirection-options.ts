@@ -2,9 +2,9 @@
 import type { Labels } from "../../shared/model/enrollment.ts";
 import type { RedirectionOptions } from "../redirect/rules.ts";
 
-export const BYPASS_INBOUND_ANNOTATION = "ambient.istio.io/bypass-inbound-capture";
-export const DNS_CAPTURE_ANNOTATION = "ambient.istio.io/dns-capture";
-export const VIRTUAL_INTERFACES_ANNOTATION = "istio.io/reroute-virtual-interfaces";
+const BYPASS_INBOUND_ANNOTATION = "ambient.istio.io/bypass-inbound-capture";
+const DNS_CAPTURE_ANNOTATION = "ambient.istio.io/dns-capture";
+const VIRTUAL_INTERFACES_ANNOTATION = "istio.io/reroute-virtual-interfaces";
 
 export interface RedirectionDefaults {
   readonly captureDns: boolean;

@@ -29,10 +29,10 @@ export interface NftChain {
 
 export const TABLE_NAME = "ambit";
 
-export const OUTBOUND_PORT = 15001;
-export const INBOUND_PLAINTEXT_PORT = 15006;
-export const HBONE_PORT = 15008;
-export const DNS_PORT = 15053;
+const OUTBOUND_PORT = 15001;
+const INBOUND_PLAINTEXT_PORT = 15006;
+const HBONE_PORT = 15008;
+const DNS_PORT = 15053;
 
 /** Sockets of the ztunnel carry this mark, under the mask. */
 const PROXY_MARK = "0x539";

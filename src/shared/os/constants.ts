@@ -50,5 +50,4 @@ export const RLIMIT_NOFILE = 7;
 /** Duplicates above the standard streams, closed on exec. */
 export const F_DUPFD_CLOEXEC = 1030;
 
-export const EPERM = 1;
 export const EAGAIN = 11;

@@ -95,8 +95,8 @@ export class NetworkNamespace {
   }
 
   /**
-   * Runs `work` with the calling thread inside this namespace and goes back, whatever happens. `work` must be a few system
-   * calls: synchronous, and nothing that makes Node open or resolve anything. Throws SystemCallError when it cannot enter.
+   * Runs `work` with the calling thread inside this namespace and goes back, whatever happens. `work` must be a few
+   * synchronous system calls: nothing that Node goes on with later. Throws SystemCallError when it cannot enter.
    */
   enter<T>(work: () => T): T {
     if (!this.#open) throw new MeshError("system-failed", `namespace ${this.label} is closed`);

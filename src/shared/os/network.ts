@@ -18,7 +18,7 @@ export interface KeepAlive {
 }
 
 /** Whether a listener may hand out sockets with foreign addresses: best effort, or it fails to bind, or not at all. */
-export type TransparentMode = "auto" | "required" | "never";
+type TransparentMode = "auto" | "required" | "never";
 
 export interface ListenTcpOptions {
   /** `::` listens in both families. */

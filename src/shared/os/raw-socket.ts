@@ -1,6 +1,7 @@
 /** Sockets made inside a namespace: created there, set up from outside, then adopted by Node. */
 import type { SocketAddress } from "../net/authority.ts";
 import { familyOf, type IpAddress } from "../net/ip.ts";
+import { allowAcceptHandover } from "./accept-handover.ts";
 import {
   AF_INET6,
   IPV6_V6ONLY,
@@ -48,6 +49,7 @@ export function openListener(
     if (options.keepAlive !== undefined) setKeepAlive(fd, options.keepAlive);
     const transparent = setTransparent(fd, options);
     bindSocket(fd, options.ip, options.port);
+    if (options.reusePort) allowAcceptHandover(namespace);
     return { fd, port: boundAddressOf(fd)?.port ?? options.port, transparent };
   });
 }

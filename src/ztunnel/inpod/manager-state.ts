@@ -14,17 +14,17 @@ export interface PodRecord {
   readonly namespace: NetworkNamespace;
 }
 
-export type LinkState =
+type LinkState =
   /** The last snapshot's set is of no use any more; proxies keep running. */
   | { readonly kind: "disconnected" }
   | { readonly kind: "snapshot"; readonly named: ReadonlySet<string> }
   | { readonly kind: "synced" };
 
-export type Activity =
+type Activity =
   | { readonly kind: "idle" }
   | { readonly kind: "starting"; readonly pod: PodRecord; readonly reason: StartReason };
 
-export type StartReason =
+type StartReason =
   | { readonly kind: "requested" }
   /** These pending pods come next. */
   | { readonly kind: "retried"; readonly rest: readonly string[] };

@@ -17,7 +17,7 @@ import {
 import type { PodProxy, PodProxyFactory } from "./pod-proxy.ts";
 
 /** The four `workload_manager_*` metrics (wire/ztunnel.md section 9.2). */
-export interface WorkloadManagerMetrics {
+interface WorkloadManagerMetrics {
   activeProxies(count: number): void;
   pendingProxies(count: number): void;
   proxyStarted(): void;
@@ -75,7 +75,11 @@ export class WorkloadManager {
       this.#phase = "drained";
       await Promise.all(
         [...this.#proxies].map(async ([uid, proxy]) => {
-          await proxy.drain(deadlineMs);
+          try {
+            await proxy.drain(deadlineMs);
+          } catch (thrown) {
+            this.#deps.log.warn("proxy not drained", { uid, error: describeError(thrown) });
+          }
           this.#deps.metrics.proxyStopped();
           this.#state.running.get(uid)?.namespace.close();
         }),
