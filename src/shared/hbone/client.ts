@@ -2,6 +2,7 @@
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { MeshError } from "../base/errors.ts";
+import type { PortClose } from "./flow/port.ts";
 import type { DecodedHeaders } from "./hpack/decoder.ts";
 import { ConnectionError, errorCode, errorCodeName, StreamError } from "./http2/errors.ts";
 import { maxStreamId } from "./http2/frames.ts";
@@ -123,8 +124,7 @@ class ClientSession implements HboneClientSession, Role {
         },
       };
       this.#waiters.set(streamId, waiter);
-      tunnel.onEarlyClose = (close) =>
-        waiter.failed(close.kind === "failed" ? close.error : reset("before the answer"));
+      tunnel.onEarlyClose = (close) => waiter.failed(earlyError(close));
       signal.addEventListener("abort", onAbort, { once: true });
       this.#connection.write.headers(streamId, requestFields(request), false);
     });
@@ -222,6 +222,13 @@ function answerOf(tunnel: Http2Tunnel, head: ResponseHead, endStream: boolean): 
   return { kind: "refused", status: head.status, headers: head.headers };
 }
 
-function reset(when: string): MeshError {
-  return new MeshError("h2-failed", `Cannot open tunnel: the peer reset the stream ${when}`);
+function earlyError(close: PortClose): MeshError {
+  if (close.kind === "failed") return close.error;
+  const code = close.kind === "reset" ? close.http2ErrorCode : undefined;
+  const name = code === undefined ? "end of the stream" : errorCodeName(code);
+  const message = `Cannot open tunnel: the peer answered with ${name}`;
+  // RFC 9113 section 8.7: a refused stream was not processed.
+  return code === errorCode.refusedStream
+    ? new UnprocessedError("h2-failed", message)
+    : new MeshError("h2-failed", message);
 }

@@ -10,7 +10,7 @@ export type PortClose =
   /** Everything that came was handed on, and nothing more will. */
   | { readonly kind: "clean" }
   /** The far side broke off: the other end must see a break too, but nothing here failed (wire/ztunnel.md section 4.6). */
-  | { readonly kind: "reset" }
+  | { readonly kind: "reset"; readonly http2ErrorCode?: number }
   | { readonly kind: "failed"; readonly error: MeshError };
 
 export interface PortListener {

@@ -103,7 +103,7 @@ export class Http2Tunnel implements TunnelStream, Port {
       this.#inflow.finish();
       this.#closeIfDone();
     } else {
-      this.#closed({ kind: "reset" });
+      this.#closed({ kind: "reset", http2ErrorCode: code });
     }
   }
 
