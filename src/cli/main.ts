@@ -25,6 +25,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "print a bearer token for a component of the mesh",
     load: () => import("./token.ts"),
   },
+  why: {
+    summary: "say why a connection gets through or does not, and what would change it",
+    load: () => import("./why.ts"),
+  },
   ztunnel: {
     summary: "carry the traffic of a node's pods through the mesh",
     load: () => import("./ztunnel.ts"),

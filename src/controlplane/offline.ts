@@ -69,9 +69,10 @@ function updateOf(state: MeshState): MeshUpdate {
 }
 
 function labelsOf(workload: Workload, snapshot: ObjectSnapshot): Labels | undefined {
-  const named = `${workload.namespace}/${workload.name}`;
+  const { namespace, name } = workload;
   const object =
-    snapshot.objects.get(`Pod/${named}`) ?? snapshot.objects.get(`WorkloadEntry/${named}`);
+    snapshot.objects.get(`Pod/${namespace}/${name}`) ??
+    snapshot.objects.get(`WorkloadEntry/${namespace}/${name}`);
   return object?.metadata.labels;
 }
 

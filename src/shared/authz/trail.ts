@@ -4,7 +4,9 @@
  */
 import { formatSpiffe } from "../identity/spiffe.ts";
 import { type Policy, type PolicyMatch, type PolicyRule, policyKey } from "../model/policy.ts";
+import { cidrText } from "../net/cidr.ts";
 import type { DecisionReason, DryRunOutcome, PolicyDecision } from "./decision.ts";
+import { inertText } from "./inert.ts";
 import {
   compileClause,
   compilePolicy,
@@ -14,7 +16,7 @@ import {
 } from "./match.ts";
 
 /** Why a rule did not match: the first clause that failed, and the fields that failed in each of its matches. */
-export interface RuleMiss {
+interface RuleMiss {
   readonly rule: number;
   readonly clause: number;
   /** One entry a match; an empty list means the match has no field at all, so it never matches. */
@@ -123,33 +125,72 @@ export function logLines(decision: PolicyDecision): PolicyLogLine[] {
   ];
 }
 
-function missText(miss: RuleMiss): string {
-  const why = miss.failedFields.map((fields) =>
-    fields.length === 0 ? "an empty match never matches" : fields.join(" and "),
-  );
+/** What a field demands, in the words of the policy; long lists are cut. */
+function demandText(match: PolicyMatch, field: keyof PolicyMatch): string {
+  const values = match[field].map(valueText);
+  const more = values.length > MAX_VALUES ? `, and ${values.length - MAX_VALUES} more` : "";
+  return `${field} ${values.slice(0, MAX_VALUES).join(", ")}${more}`;
+}
+
+/** Values of one field that are printed. */
+const MAX_VALUES = 4;
+
+function valueText(value: PolicyMatch[keyof PolicyMatch][number]): string {
+  if (typeof value === "number") return String(value);
+  if ("serviceAccount" in value) return `${value.namespace}/${value.serviceAccount}`;
+  if ("prefixLength" in value) return cidrText(value);
+  switch (value.kind) {
+    case "exact":
+      return value.value;
+    case "prefix":
+      return `${value.value}*`;
+    case "suffix":
+      return `*${value.value}`;
+    case "presence":
+      return "*";
+  }
+}
+
+function missText(policy: Policy, miss: RuleMiss): string {
+  const matches = policy.rules[miss.rule]?.clauses[miss.clause]?.matches ?? [];
+  const why = miss.failedFields.map((fields, index) => {
+    const match = matches[index];
+    if (fields.length === 0 || match === undefined) return "an empty match never matches";
+    return fields.map((field) => demandText(match, field)).join(" and ");
+  });
   return `rule ${miss.rule}, clause ${miss.clause}: ${why.join("; or ")}`;
 }
 
-function outcomeText(outcome: PolicyOutcome): string {
+function outcomeText(policy: Policy, outcome: PolicyOutcome): string {
   const head = `${outcome.dryRun ? "dry-run " : ""}${outcome.action.toUpperCase()} ${outcome.policy}`;
   if (outcome.matchedRule !== undefined) return `${head}: rule ${outcome.matchedRule} matches`;
-  if (outcome.misses.length === 0) return `${head}: has no rules, so it never matches`;
-  return `${head}: does not match (${outcome.misses.map(missText).join(" | ")})`;
+  const inert = inertText(policy);
+  if (inert !== undefined) return `${head}: ${inert}`;
+  const misses = outcome.misses.map((miss) => missText(policy, miss));
+  return `${head}: does not match (${misses.join(" | ")})`;
 }
 
-/** The whole decision as lines for a person. */
-export function describeDecision(decision: PolicyDecision): string[] {
-  const { facts, candidates } = decision;
-  const who = facts.peer === undefined ? "no identity (plaintext)" : formatSpiffe(facts.peer);
+/** Every policy that concerns the connection, one line each: looked at, refused, or not delivered. */
+export function policyLines({ candidates, facts }: PolicyDecision): string[] {
+  const prepared = prepareFacts(facts);
   return [
-    `${decision.verdict}: ${reasonText(decision)}`,
-    `source ${facts.sourceIp}, ${who}; destination ${facts.destinationIp} port ${facts.destinationPort}`,
-    ...trailOf(decision).map(outcomeText),
+    ...candidates.policies.map((policy) => outcomeText(policy, outcomeOf(policy, prepared))),
     ...candidates.refused.map(
       (refused) => `REFUSED ${policyKey(refused)}: ${refused.reason}; it denies until corrected`,
     ),
     ...candidates.unknown.map(
       (name) => `UNKNOWN ${name}: listed on the workload, not delivered; it counts for nothing yet`,
     ),
+  ];
+}
+
+/** The whole decision as lines for a person. */
+export function describeDecision(decision: PolicyDecision): string[] {
+  const { facts } = decision;
+  const who = facts.peer === undefined ? "no identity (plaintext)" : formatSpiffe(facts.peer);
+  return [
+    `${decision.verdict}: ${reasonText(decision)}`,
+    `source ${facts.sourceIp}, ${who}; destination ${facts.destinationIp} port ${facts.destinationPort}`,
+    ...policyLines(decision),
   ];
 }

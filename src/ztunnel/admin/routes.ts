@@ -2,6 +2,7 @@
 import { type AdminHandler, jsonAnswer, textAnswer } from "../../shared/admin/http-server.ts";
 import { type DecisionRing, decisionView } from "../proxy/decisions.ts";
 import { configDump, type DumpSources } from "./config-dump.ts";
+import { whyRoute } from "./why-route.ts";
 
 const defaultDecisions = 50;
 
@@ -16,5 +17,6 @@ export function ztunnelRoutes(
       if (!/^\d{1,6}$/.test(text)) return textAnswer(400, "n must be a number\n");
       return jsonAnswer({ decisions: decisions.latest(Number(text)).map(decisionView) });
     },
+    "/debug/why": whyRoute({ config: dump.config, store: dump.store, decisions }),
   };
 }

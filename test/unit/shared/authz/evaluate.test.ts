@@ -226,8 +226,8 @@ describe("the trail", () => {
     assert.deepEqual(lines, [
       "deny: allow policies exist, but none allowed",
       "source 10.1.2.3, spiffe://cluster.local/ns/shop/sa/web; destination 10.2.0.9 port 8080",
-      "ALLOW shop/by-account: does not match (rule 0, clause 0: serviceAccounts)",
-      "DENY shop/strict: does not match (rule 0, clause 0: notPrincipals)",
+      "ALLOW shop/by-account: does not match (rule 0, clause 0: serviceAccounts shop/admin)",
+      "DENY shop/strict: does not match (rule 0, clause 0: notPrincipals *)",
     ]);
   });
 
