@@ -49,7 +49,12 @@ export function splitDocuments(text: string): readonly DocumentText[] {
   const documents: DocumentText[] = [];
   let firstLine = 1;
   for (const part of text.split(/^---(?=[ \t\r\n]|$)/m)) {
-    documents.push({ text: part, firstLine });
+    // Without its leading blank lines a document has the same text wherever in a file it stands.
+    const blank = /^(?:[ \t]*\r?\n)*/.exec(part)?.[0] ?? "";
+    documents.push({
+      text: part.slice(blank.length),
+      firstLine: firstLine + countLineFeeds(blank),
+    });
     firstLine += countLineFeeds(part);
   }
   return documents.filter(({ text: part }) => part.trim() !== "");
