@@ -57,15 +57,17 @@ function outsider(prefixes: readonly Cidr[]): IpAddress | undefined {
     .find((ip) => !prefixes.some((cidr) => cidrContains(cidr, ip)));
 }
 
+/** Nobody in particular: what is true for it is true for whoever the policies do not name. */
+const stranger: SpiffeIdentity = {
+  trustDomain: "cluster.local",
+  namespace: "some-other-namespace",
+  serviceAccount: "some-other-account",
+};
+
 function* changesOf(policies: readonly Policy[], facts: ConnectionFacts): Generator<Change> {
   const matches = policies.flatMap((policy) =>
     policy.rules.flatMap((rule) => rule.clauses.flatMap((clause) => clause.matches)),
   );
-  const stranger = {
-    trustDomain: "cluster.local",
-    namespace: "some-other-namespace",
-    serviceAccount: "some-other-account",
-  };
   const meshed = facts.peer !== undefined;
   yield { kind: "identity", peer: meshed ? undefined : stranger };
   for (const match of matches) {
@@ -97,8 +99,9 @@ function textOf(change: Change, decision: PolicyDecision): string {
   const then = decision.verdict === "allow" ? "it would be allowed" : "it would be denied";
   switch (change.kind) {
     case "identity":
-      return change.peer === undefined
-        ? `in plaintext, without an identity, ${then}`
+      if (change.peer === undefined) return `in plaintext, without an identity, ${then}`;
+      return change.peer === stranger
+        ? `as another identity of the mesh, ${then}`
         : `as ${spiffePrincipal(change.peer)}, ${then}`;
     case "source-ip":
       return `from ${change.ip}, ${then}`;

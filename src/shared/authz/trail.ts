@@ -161,8 +161,14 @@ function missText(policy: Policy, miss: RuleMiss): string {
   return `rule ${miss.rule}, clause ${miss.clause}: ${why.join("; or ")}`;
 }
 
+/** Control planes turn PeerAuthentication into policies of these names (wire/ztunnel.md section 1.10). */
+function isConverted({ name }: Policy): boolean {
+  return name.startsWith("istio_converted_") || name.startsWith("converted_peer_authentication_");
+}
+
 function outcomeText(policy: Policy, outcome: PolicyOutcome): string {
-  const head = `${outcome.dryRun ? "dry-run " : ""}${outcome.action.toUpperCase()} ${outcome.policy}`;
+  const origin = isConverted(policy) ? " (made of PeerAuthentication)" : "";
+  const head = `${outcome.dryRun ? "dry-run " : ""}${outcome.action.toUpperCase()} ${outcome.policy}${origin}`;
   if (outcome.matchedRule !== undefined) return `${head}: rule ${outcome.matchedRule} matches`;
   const inert = inertText(policy);
   if (inert !== undefined) return `${head}: ${inert}`;

@@ -2,7 +2,11 @@
 import { evaluate } from "../../shared/authz/evaluate.ts";
 import { viewDecision } from "../../shared/authz/view.ts";
 import { acceptedPeer, trustedPeer } from "../../shared/identity/peer.ts";
-import { formatSpiffe, type SpiffeIdentity } from "../../shared/identity/spiffe.ts";
+import {
+  formatSpiffe,
+  type SpiffeIdentity,
+  spiffePrincipal,
+} from "../../shared/identity/spiffe.ts";
 import { policyKey } from "../../shared/model/policy.ts";
 import { identityOf } from "../../shared/model/store-workloads.ts";
 import type { Workload } from "../../shared/model/workload.ts";
@@ -10,7 +14,7 @@ import type { SocketAddress } from "../../shared/net/authority.ts";
 import { type IpAddress, ipOf } from "../../shared/net/ip.ts";
 import { decideInbound, decidePassthrough } from "../proxy/route-inbound.ts";
 import type { InboundConnect } from "../proxy/route-inbound-types.ts";
-import { type WhyContext, workloadLabel } from "./context.ts";
+import { type Origin, type WhyContext, workloadLabel } from "./context.ts";
 import type { WhyArrival, WhyPath } from "./record.ts";
 
 /** Who comes. */
@@ -72,7 +76,7 @@ export function arriveByTunnel(
 
 export function arriveInPlaintext(
   context: WhyContext,
-  from: IpAddress,
+  { ip: from, workload: source }: Origin,
   local: Workload,
   destination: SocketAddress,
 ): WhyArrival {
@@ -90,7 +94,25 @@ export function arriveInPlaintext(
     { local, peer: { ip: from, port: CLIENT_PORT }, destination },
   );
   if (decision.kind === "refuse") return refused(decision.code, decision.message);
-  return judge(context, local, decision, "none: it comes in plaintext");
+  const arrival = judge(context, local, decision, "it comes in plaintext");
+  const enrolled = source && ifInMesh(context, source, local, decision);
+  if (enrolled === undefined) return arrival;
+  const wouldChange = [enrolled, ...arrival.decision.wouldChange];
+  return { ...arrival, decision: { ...arrival.decision, wouldChange } };
+}
+
+/** Whether the source's own identity would turn the verdict around, if only it could show it. */
+function ifInMesh(
+  { view }: WhyContext,
+  source: Workload,
+  local: Workload,
+  { facts }: InboundConnect,
+): string | undefined {
+  const policies = view.policiesFor(local);
+  const { verdict } = evaluate(policies, { ...facts, peer: identityOf(source) });
+  if (verdict === evaluate(policies, facts).verdict) return undefined;
+  const then = verdict === "allow" ? "allowed" : "denied";
+  return `if ${workloadLabel(source)} were in the mesh, as ${spiffePrincipal(identityOf(source))}, it would be ${then}`;
 }
 
 /** A workload in front of which no proxy stands. */
@@ -120,7 +142,7 @@ function judge(
   local: Workload,
   { facts, destination }: InboundConnect,
   identityFrom: string,
-): WhyArrival {
+): Extract<WhyArrival, { kind: "judged" }> {
   const decision = evaluate(view.policiesFor(local), facts);
   const node = local.node === "" ? "" : ` on ${local.node}`;
   const how = facts.peer === undefined ? "in plaintext, captured on 15006" : "by tunnel, on 15008";

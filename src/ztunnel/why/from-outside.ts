@@ -8,7 +8,7 @@ import type { WhyArrival, WhyHop, WhyPath } from "./record.ts";
 const why = "the source is not in the mesh, so its connection is not captured";
 
 function pathTo(context: WhyContext, origin: Origin, first: WhyHop, target: Target): WhyPath {
-  const arrival = arriveInPlaintext(context, origin.ip, target.workload, target.at);
+  const arrival = arriveInPlaintext(context, origin, target.workload, target.at);
   const hop: WhyHop = {
     ...first,
     to: workloadLabel(target.workload),

@@ -51,7 +51,7 @@ function arrivalLines(arrival: WhyArrival): string[] {
         first,
         line(
           "",
-          `the client is ${clientAddress}, identity ${clientIdentity ?? "none"} (${clientIdentity === null ? clientIdentityFrom.replace(/^none: /, "") : clientIdentityFrom})`,
+          `the client is ${clientAddress}, identity ${clientIdentity ?? "none"} (${clientIdentityFrom})`,
         ),
         ...(looked.length === 0 ? [line("policies", "none concerns it")] : []),
         ...looked.map((text, index) => line(index === 0 ? "policies" : "", text)),
