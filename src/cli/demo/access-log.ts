@@ -62,13 +62,16 @@ export function parseAccessLine(node: string, line: string): AccessEntry | undef
   };
 }
 
+/** The log does not name the policy that closed a connection that was open. */
+export const CLOSED_BY_CHANGE = "policy change";
+
 /** Whether a policy ended or refused the connection, and which, in the words of the log. */
 export function policyVerdict(entry: AccessEntry): string | undefined {
   const { error } = entry;
   if (error === undefined || !error.includes("policy")) return undefined;
   const named = /explicitly denied by: (\S+)/.exec(error)?.[1];
   if (named !== undefined) return named;
-  return error.includes("allow policies exist") ? "no allow policy matches" : "policy change";
+  return error.includes("allow policies exist") ? "no allow policy matches" : CLOSED_BY_CHANGE;
 }
 
 const KEPT_ENTRIES = 5_000;

@@ -2,7 +2,7 @@
 import { systemClock } from "../../../shared/base/clock.ts";
 import { describeError } from "../../../shared/base/errors.ts";
 import type { KubernetesObject } from "../../world/objects.ts";
-import { policyVerdict } from "../access-log.ts";
+import { CLOSED_BY_CHANGE, policyVerdict } from "../access-log.ts";
 import { DATABASE_PORT, HTTP_PORT, type Target } from "../apps/protocol.ts";
 import type { Scene } from "../scene.ts";
 import { SHOP_NAMESPACE, serviceIp } from "../shop.ts";
@@ -86,14 +86,14 @@ async function expectAllowed(stage: Stage, from: string, target: Target): Promis
   expect(reason === "", `${from} was refused: ${reason}`);
 }
 
-/** The policy that the destination's ztunnel names for a refused connection. */
+/** The policy that the destination's ztunnel names for a new connection that it refused. */
 async function verdictOf(stage: Stage, mark: number, from: string): Promise<string> {
   return eventually(`no refusal of ${from} was logged`, PUSH_DEADLINE_MS, () =>
     stage.access
       .since(mark)
       .filter((entry) => entry.direction === "inbound" && entry.sourceWorkload === from)
       .map(policyVerdict)
-      .find((verdict) => verdict !== undefined),
+      .find((verdict) => verdict !== undefined && verdict !== CLOSED_BY_CHANGE),
   );
 }
 
