@@ -18,6 +18,7 @@ export class SocketPort implements Port, BufferReader {
   #listener: PortListener | undefined;
   #givenBytes = 0;
   #readEnded = false;
+  #writeEnded = false;
   /** Writes handed to the socket, and those whose callback has come. */
   #writes = 0;
   #written = 0;
@@ -81,7 +82,10 @@ export class SocketPort implements Port, BufferReader {
   }
 
   finish(): void {
-    this.#socket.end();
+    // Both directions have ended and nothing waits: closing says all that a shutdown would have said before.
+    this.#writeEnded = this.#readEnded && this.#socket.writableLength === 0;
+    if (this.#writeEnded) this.#socket.destroy();
+    else this.#socket.end();
   }
 
   resume(): void {
@@ -113,7 +117,7 @@ export class SocketPort implements Port, BufferReader {
   #socketClosed(): void {
     // Only now has native code let go of the memory.
     this.#releaseSlab();
-    const clean = this.#readEnded && this.#socket.writableFinished;
+    const clean = this.#readEnded && (this.#writeEnded || this.#socket.writableFinished);
     this.#closed(clean ? { kind: "clean" } : { kind: "reset" });
   }
 

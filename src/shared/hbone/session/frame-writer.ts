@@ -1,4 +1,7 @@
-/** The frames other than DATA that a session sends. They join what waits for the write in flight. */
+/**
+ * The frames other than DATA that a session sends. Somebody waits for HEADERS, so they leave at once; the others leave by
+ * the end of the turn, in one write with what else comes up.
+ */
 import { HpackEncoder } from "../hpack/encoder.ts";
 import {
   clientPreface,
@@ -44,7 +47,7 @@ export class FrameWriter {
   settingsAck(): void {
     const at = this.#outbox.reserve(frameHeaderBytes);
     putFrameHeader(this.#outbox.block, at, 0, frameType.settings, frameFlag.ack, 0);
-    this.#outbox.flush();
+    this.#outbox.flushSoon();
   }
 
   /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
@@ -73,12 +76,12 @@ export class FrameWriter {
     const at = this.#outbox.reserve(frameHeaderBytes + 4);
     const to = putFrameHeader(this.#outbox.block, at, 4, frameType.resetStream, 0, streamId);
     putUint32(this.#outbox.block, to, code);
-    this.#outbox.flush();
+    this.#outbox.flushSoon();
   }
 
   windowUpdate(streamId: number, increment: number): void {
     this.#putWindowUpdate(streamId, increment);
-    this.#outbox.flush();
+    this.#outbox.flushSoon();
   }
 
   ping(ack: boolean, payload: Uint8Array): void {
@@ -86,14 +89,14 @@ export class FrameWriter {
     const flags = ack ? frameFlag.ack : 0;
     const to = putFrameHeader(this.#outbox.block, at, pingBytes, frameType.ping, flags, 0);
     this.#outbox.block.set(payload, to);
-    this.#outbox.flush();
+    this.#outbox.flushSoon();
   }
 
   goAway(lastStreamId: number, code: number): void {
     const at = this.#outbox.reserve(frameHeaderBytes + 8);
     const to = putFrameHeader(this.#outbox.block, at, 8, frameType.goAway, 0, 0);
     putUint32(this.#outbox.block, putUint32(this.#outbox.block, to, lastStreamId), code);
-    this.#outbox.flush();
+    this.#outbox.flushSoon();
   }
 
   #putWindowUpdate(streamId: number, increment: number): void {

@@ -13,7 +13,7 @@ import type { Slab } from "./slab.ts";
 export interface TunnelHost {
   /** Sends or holds [start, end); false: no more until `resume`. `hasRoom`: nine octets before `start` may be overwritten. */
   send(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number, hasRoom: boolean): boolean;
-  /** What both windows allow now. */
+  /** How much can be sent at once without being held. */
   roomBytes(tunnel: Http2Tunnel): number;
   /** Sends END_STREAM. */
   endStream(tunnel: Http2Tunnel): void;

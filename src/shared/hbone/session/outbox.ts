@@ -5,6 +5,7 @@
  */
 import type { TLSSocket } from "node:tls";
 import { Slab, type SlabSize, slabSizes } from "./slab.ts";
+import { atTurnEnd, type TurnWork } from "./turn.ts";
 
 const [, firstSize, secondSize, lastSize] = slabSizes;
 
@@ -18,7 +19,7 @@ export interface OutboxOwner {
   outboxOverflowed(): void;
 }
 
-export class Outbox {
+export class Outbox implements TurnWork {
   readonly #socket: TLSSocket;
   readonly #owner: OutboxOwner;
   readonly #onWritten: (error?: Error | null) => void;
@@ -26,6 +27,7 @@ export class Outbox {
   #fill = 0;
   #writing = false;
   #closed = false;
+  #asked = false;
 
   constructor(socket: TLSSocket, owner: OutboxOwner) {
     this.#socket = socket;
@@ -77,6 +79,18 @@ export class Outbox {
     if (slab === undefined) return;
     this.writeNow(slab.bytes.subarray(0, length));
     slab.release();
+  }
+
+  /** Sends what waits by the end of the turn, so that it can share a write with what else comes up. */
+  flushSoon(): void {
+    if (this.#asked || this.#writing) return;
+    this.#asked = true;
+    atTurnEnd(this);
+  }
+
+  atTurnEnd(): void {
+    this.#asked = false;
+    this.flush();
   }
 
   /** Sends everything that waits, then the end of the stream. */

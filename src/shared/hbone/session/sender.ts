@@ -42,7 +42,7 @@ export class Sender {
       return false;
     }
     const length = end - start;
-    const allowed = Math.min(length, this.roomBytes(tunnel));
+    const allowed = Math.min(length, this.#allowedBytes(tunnel));
     if (allowed === length && hasRoom && length <= this.maxFrameBytes && this.#outbox.idle) {
       this.#spend(tunnel, length);
       const from = start - frameHeaderBytes;
@@ -64,7 +64,13 @@ export class Sender {
     return false;
   }
 
+  /** What the windows allow, and a fair share of the backlog when several tunnels wait for the write in flight. */
   roomBytes(tunnel: Http2Tunnel): number {
+    const share = backlogLimitBytes() / Math.max(1, this.#parked.length);
+    return Math.min(this.#allowedBytes(tunnel), share);
+  }
+
+  #allowedBytes(tunnel: Http2Tunnel): number {
     return Math.min(tunnel.sendWindowBytes, this.#windowBytes);
   }
 
@@ -72,7 +78,7 @@ export class Sender {
   endStream(tunnel: Http2Tunnel): void {
     const at = this.#outbox.reserve(frameHeaderBytes);
     putFrameHeader(this.#outbox.block, at, 0, frameType.data, frameFlag.endStream, tunnel.id);
-    this.#outbox.flush();
+    this.#outbox.flushSoon();
   }
 
   /** A write has finished: whoever waited for it goes on. */
@@ -174,7 +180,7 @@ export class Sender {
 
   /** Copies as much as windows and backlog allow into frames behind the write in flight; returns how much. */
   #append(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number): number {
-    const allowed = Math.min(end - start, this.roomBytes(tunnel));
+    const allowed = Math.min(end - start, this.#allowedBytes(tunnel));
     let sent = 0;
     while (sent < allowed) {
       const room =
