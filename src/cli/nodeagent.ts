@@ -11,6 +11,7 @@ interface NodeAgentArguments {
   readonly dnsCapture: boolean;
   readonly releaseGraceMs: number;
   readonly releaseDrainMs: number;
+  readonly probes: "off" | "any" | number;
   readonly monitoringAddr?: string;
   readonly log: string;
   readonly logFormat: "plain" | "json";
@@ -19,6 +20,12 @@ interface NodeAgentArguments {
 
 function parseMilliseconds(text: string): number {
   if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError("expected milliseconds");
+  return Number(text);
+}
+
+function parseProbes(text: string): "off" | "any" | number {
+  if (text === "off" || text === "any") return text;
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("expected a user id, any or off");
   return Number(text);
 }
 
@@ -37,6 +44,14 @@ export function build(io: CommandIo): Command {
       new Option("--release-drain-ms <n>", "time for its connections to end before they are cut")
         .argParser(parseMilliseconds)
         .default(1000),
+    )
+    .addOption(
+      new Option(
+        "--probes <uid|any|off>",
+        "let the node's probes into captured pods, by their user",
+      )
+        .argParser(parseProbes)
+        .default("off"),
     )
     .option("--monitoring-addr <host:port>", "serve /metrics, /healthz/ready and /debug/pods there")
     .option("--log <directives>", `${logLevels.join(", ")}, or per scope: zds=debug`, "info")

@@ -15,6 +15,7 @@ import { findLeftovers } from "./pods/leftovers.ts";
 import { type KeeperDeps, type Leftover, PodKeeper } from "./pods/pod-keeper.ts";
 import { StatusBook } from "./pods/status-book.ts";
 import type { Redirector } from "./redirect/apply.ts";
+import type { HostProbes } from "./redirect/host-probes.ts";
 import { ZdsServer } from "./zds/server.ts";
 
 export interface NodeAgentDeps {
@@ -23,6 +24,7 @@ export interface NodeAgentDeps {
   readonly random: () => number;
   readonly source: ObjectSource;
   readonly redirector: Redirector;
+  readonly probes: HostProbes;
   readonly writeStatus: (status: RedirectionStatus) => Promise<void>;
 }
 
@@ -65,6 +67,7 @@ export class NodeAgent {
     const leftovers = await findLeftovers(deps, claims, deps.source.snapshot, options.node);
     const status = new StatusBook(options.node, deps.writeStatus, leftovers.keys());
     await status.flush();
+    await restoreProbes(deps.probes, leftovers, verdicts);
     const agent = new NodeAgent(deps, options, { claims, status, leftovers, verdicts });
     agent.#reconcile(verdicts);
     agent.#watch();
@@ -99,6 +102,7 @@ export class NodeAgent {
       log: deps.log,
       random: deps.random,
       redirector: deps.redirector,
+      probes: deps.probes,
       zds: this.#zds,
       status: found.status,
       claims: found.claims,
@@ -179,4 +183,18 @@ export class NodeAgent {
     this.#keepers.set(uid, keeper);
     return keeper;
   }
+}
+
+/** All at once: the first rules written must not leave out a pod whose turn comes later. */
+async function restoreProbes(
+  probes: HostProbes,
+  leftovers: ReadonlyMap<string, Leftover>,
+  verdicts: ReadonlyMap<string, PodVerdict>,
+): Promise<void> {
+  await Promise.all(
+    [...leftovers.keys()].map(async (uid) => {
+      const verdict = verdicts.get(uid);
+      if (verdict?.kind === "enrolled") await probes.add(uid, verdict.pod.ips);
+    }),
+  );
 }

@@ -20,6 +20,7 @@ import { NodeAgent } from "./app.ts";
 import { NamespaceClaims } from "./pods/claims.ts";
 import { findLeftovers } from "./pods/leftovers.ts";
 import { commandRedirector, type Redirector } from "./redirect/apply.ts";
+import { type HostProbes, hostProbes, noHostProbes } from "./redirect/host-probes.ts";
 import { Slots } from "./redirect/slots.ts";
 
 export interface NodeAgentSettings {
@@ -30,6 +31,8 @@ export interface NodeAgentSettings {
   readonly dnsCapture: boolean;
   readonly releaseGraceMs: number;
   readonly releaseDrainMs: number;
+  /** Let probes of the node pass into captured pods: those of one user, or of any program. */
+  readonly probes: "off" | "any" | number;
   readonly monitoringAddr?: string;
   readonly log: string;
   readonly logFormat: "plain" | "json";
@@ -47,6 +50,7 @@ export async function runNodeAgent(
   await withLog(settings, async (log) => {
     const statusDir = await redirectionStatusDir(settings.config);
     const source = await openFileSource({ clock: systemClock, log }, settings.config);
+    const redirector = newRedirector();
     try {
       const agent = await NodeAgent.start(
         {
@@ -54,7 +58,8 @@ export async function runNodeAgent(
           log,
           random: Math.random,
           source,
-          redirector: newRedirector(),
+          redirector,
+          probes: probesOf(settings.probes, redirector),
           writeStatus: (status) => writeRedirectionStatus(statusDir, status),
         },
         { ...settings, zdsPath: settings.zds, captureDns: settings.dnsCapture },
@@ -89,6 +94,7 @@ export async function cleanUpNode(settings: NodeAgentSettings): Promise<void> {
       const deps = { log, redirector };
       const leftovers = await findLeftovers(deps, claims, source.snapshot, settings.node);
       await removeRedirectionStatus(statusDir, settings.node);
+      await redirector.removeHost();
       for (const [uid, { namespace }] of leftovers) {
         await redirector.remove(namespace);
         claims.release(uid, namespace);
@@ -102,6 +108,12 @@ export async function cleanUpNode(settings: NodeAgentSettings): Promise<void> {
 
 function newRedirector(): Redirector {
   return commandRedirector({ clock: systemClock, slots: new Slots(PROGRAMS_AT_ONCE) });
+}
+
+function probesOf(setting: NodeAgentSettings["probes"], redirector: Redirector): HostProbes {
+  if (setting === "off") return noHostProbes;
+  const proberUid = setting === "any" ? undefined : setting;
+  return hostProbes((pods) => redirector.applyHost({ pods, proberUid }));
 }
 
 async function withLog(

@@ -4,6 +4,7 @@ import {
   exclusionText,
   NETNS_ANNOTATION,
 } from "../../shared/model/enrollment.ts";
+import { type IpAddress, parseIp } from "../../shared/net/ip.ts";
 import { type ObjectOf, podServiceAccount, podUid } from "../../shared/objects/kinds.ts";
 import { type ObjectSnapshot, objectsOfKind } from "../../shared/objects/source.ts";
 import type { WorkloadInfo } from "../../shared/zds/messages.ts";
@@ -15,6 +16,8 @@ export interface EnrolledPod {
   readonly uid: string;
   readonly info: WorkloadInfo;
   readonly netnsPath: string;
+  /** From its status; empty while it has none. */
+  readonly ips: readonly IpAddress[];
   readonly redirection: RedirectionOptions;
 }
 
@@ -66,6 +69,12 @@ function judge(
   const info = { name, namespace, serviceAccount: podServiceAccount(pod) };
   return {
     kind: "enrolled",
-    pod: { uid: podUid(pod), info, netnsPath, redirection: choice.options },
+    pod: { uid: podUid(pod), info, netnsPath, ips: ipsOf(pod), redirection: choice.options },
   };
+}
+
+function ipsOf(pod: ObjectOf<"Pod">): IpAddress[] {
+  const { podIP, podIPs } = pod.status;
+  const texts = new Set([podIP, ...podIPs.map(({ ip }) => ip)]);
+  return [...texts].flatMap((text) => (text === undefined ? [] : (parseIp(text) ?? [])));
 }

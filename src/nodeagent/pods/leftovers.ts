@@ -39,7 +39,7 @@ async function leftoverOf(
   if (path === undefined || path === "" || pod.spec.hostNetwork) return undefined;
   const uid = podUid(pod);
   try {
-    const namespace = claims.open(uid, path);
+    const namespace = claims.open(uid, path, []);
     const { name, namespace: home } = pod.metadata;
     if (await deps.redirector.isApplied(namespace))
       return { info: { name, namespace: home, serviceAccount: podServiceAccount(pod) }, namespace };

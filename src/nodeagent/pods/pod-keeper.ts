@@ -11,6 +11,7 @@ import type { WorkloadInfo } from "../../shared/zds/messages.ts";
 import { isAtLeast, type Move, nextMove, type Rung } from "../enroll/ladder.ts";
 import type { EnrolledPod } from "../enroll/pods.ts";
 import type { Redirector } from "../redirect/apply.ts";
+import type { HostProbes } from "../redirect/host-probes.ts";
 import type { RedirectionOptions } from "../redirect/rules.ts";
 import type { AnnouncedPod, ZdsServer } from "../zds/server.ts";
 import type { NamespaceClaims } from "./claims.ts";
@@ -21,6 +22,7 @@ export interface KeeperDeps {
   readonly log: Logger;
   readonly random: () => number;
   readonly redirector: Redirector;
+  readonly probes: HostProbes;
   readonly zds: Pick<ZdsServer, "add" | "remove">;
   readonly status: StatusBook;
   readonly claims: NamespaceClaims;
@@ -190,13 +192,14 @@ export class PodKeeper {
   }
 
   async #abandonNamespace(vanished: boolean): Promise<void> {
-    const { status, redirector, zds, claims } = this.#deps;
+    const { status, redirector, probes, zds, claims } = this.#deps;
     const namespace = this.#namespace;
     const served = isAtLeast(this.#rung, "announced");
     this.#rung = "outside";
     this.#namespace = undefined;
     this.#applied = undefined;
     if (status.has(this.uid)) await status.remove(this.uid);
+    await probes.remove(this.uid);
     // A new namespace replaces the old one at the ztunnel when it is announced.
     if (served && vanished) await zds.remove(this.uid);
     if (namespace === undefined) return;
@@ -217,16 +220,17 @@ export class PodKeeper {
   async #climb(to: Exclude<Rung, "outside">): Promise<void> {
     const wanted = this.#wanted;
     if (wanted === undefined) return;
-    const { claims, zds, redirector, status, log } = this.#deps;
+    const { claims, zds, redirector, probes, status, log } = this.#deps;
     switch (to) {
       case "opened":
-        this.#namespace = claims.open(this.uid, wanted.netnsPath);
+        this.#namespace = claims.open(this.uid, wanted.netnsPath, wanted.ips);
         this.#info = wanted.info;
         break;
       case "announced":
         await zds.add({ uid: this.uid, info: wanted.info, namespace: this.#open() });
         break;
       case "redirected":
+        await probes.add(this.uid, wanted.ips);
         await redirector.apply(this.#open(), wanted.redirection);
         this.#applied = wanted.redirection;
         break;
@@ -239,18 +243,19 @@ export class PodKeeper {
   }
 
   async #descend(from: Exclude<Rung, "outside">): Promise<void> {
-    const { claims, zds, redirector, status, log, releaseGraceMs, releaseDrainMs } = this.#deps;
+    const { claims, zds, redirector, probes, status, log } = this.#deps;
     switch (from) {
       case "published":
         await status.remove(this.uid);
         this.#rung = "redirected";
-        await this.#wait(releaseGraceMs);
+        await this.#wait(this.#deps.releaseGraceMs);
         break;
       case "redirected":
         await redirector.release(this.#open());
+        await probes.remove(this.uid);
         this.#applied = undefined;
         this.#rung = "announced";
-        await this.#wait(releaseDrainMs);
+        await this.#wait(this.#deps.releaseDrainMs);
         break;
       case "announced":
         // Before the message goes out: a ztunnel that connects meanwhile must not hear of the pod.

@@ -1,24 +1,19 @@
-/**
- * Tells the control plane which pods' redirection is in place: the node's status file, written whole and one at a time. A
- * change is settled when a file that contains it is on disk.
- */
+/** Tells the control plane which pods' redirection is in place: the node's status file, written whole. */
 import type { RedirectionStatus } from "../../shared/status/redirection.ts";
+import { sharedWrite } from "../shared-write.ts";
 
 export class StatusBook {
-  readonly #node: string;
-  readonly #write: (status: RedirectionStatus) => Promise<void>;
   readonly #uids: Set<string>;
-  #next: Promise<void> | undefined;
-  #current: Promise<void> = Promise.resolve();
+  /** Resolves when the list as it is now is on disk. */
+  readonly flush: () => Promise<void>;
 
   constructor(
     node: string,
     write: (status: RedirectionStatus) => Promise<void>,
     uids: Iterable<string>,
   ) {
-    this.#node = node;
-    this.#write = write;
     this.#uids = new Set(uids);
+    this.flush = sharedWrite(() => write({ node, pods: [...this.#uids].sort() }));
   }
 
   has(uid: string): boolean {
@@ -33,17 +28,5 @@ export class StatusBook {
   remove(uid: string): Promise<void> {
     this.#uids.delete(uid);
     return this.flush();
-  }
-
-  /** All who ask while a write runs share the next one. */
-  flush(): Promise<void> {
-    this.#next ??= this.#current.then(async () => {
-      this.#next = undefined;
-      const writing = this.#write({ node: this.#node, pods: [...this.#uids].sort() });
-      // Only its end matters to the one after it.
-      this.#current = writing.catch(() => undefined);
-      await writing;
-    });
-    return this.#next;
   }
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../../shared/base/clock.ts";
 import { MeshError } from "../../shared/base/errors.ts";
 import { type CommandResult, runCommand } from "../../shared/os/command.ts";
 import type { NetworkNamespace } from "../../shared/os/network-namespace.ts";
+import { type HostRules, hostScript, removeHostScript } from "./host-rules.ts";
 import {
   type RedirectionOptions,
   redirectionChains,
@@ -29,6 +30,9 @@ export interface Redirector {
   release(namespace: NetworkNamespace): Promise<void>;
   /** Leaves nothing of ours. */
   remove(namespace: NetworkNamespace): Promise<void>;
+  /** Puts the node's own rules in place. */
+  applyHost(rules: HostRules): Promise<void>;
+  removeHost(): Promise<void>;
   /** Whether an earlier agent left rules there. */
   isApplied(namespace: NetworkNamespace): Promise<boolean>;
 }
@@ -52,6 +56,8 @@ export function commandRedirector(deps: RedirectorDeps): Redirector {
       await nft(deps, namespace, removeScript());
       await removeRouting(deps, namespace);
     },
+    applyHost: (rules) => nft(deps, undefined, hostScript(rules)),
+    removeHost: () => nft(deps, undefined, removeHostScript()),
     isApplied: async (namespace) => {
       const { stdout } = await succeed(deps, "nft", ["list", "tables"], namespace);
       return stdout.split("\n").includes(`table inet ${TABLE_NAME}`);
@@ -59,7 +65,9 @@ export function commandRedirector(deps: RedirectorDeps): Redirector {
   };
 }
 
-async function nft(deps: RedirectorDeps, namespace: NetworkNamespace, script: string) {
+type Place = NetworkNamespace | undefined;
+
+async function nft(deps: RedirectorDeps, namespace: Place, script: string): Promise<void> {
   await succeed(deps, "nft", ["-f", "-"], namespace, script);
 }
 
@@ -106,7 +114,7 @@ async function succeed(
   deps: RedirectorDeps,
   program: Program,
   args: readonly string[],
-  namespace: NetworkNamespace,
+  namespace: Place,
   input?: string,
 ): Promise<CommandResult> {
   const result = await run(deps, program, args, namespace, input);
@@ -118,13 +126,13 @@ async function run(
   deps: RedirectorDeps,
   program: Program,
   args: readonly string[],
-  namespace: NetworkNamespace,
+  namespace: Place,
   input = "",
 ): Promise<CommandResult> {
   return deps.slots.use(async () => {
     try {
       return await runCommand(
-        { program, args, input, namespace, timeoutMs: COMMAND_TIMEOUT_MS },
+        { program, args, input, timeoutMs: COMMAND_TIMEOUT_MS, ...(namespace && { namespace }) },
         deps.clock,
       );
     } catch (thrown) {
@@ -133,10 +141,13 @@ async function run(
   });
 }
 
-function failure(program: Program, namespace: NetworkNamespace, result: CommandResult): MeshError {
+function failure(program: Program, namespace: Place, result: CommandResult): MeshError {
   const said = result.stderr.trim().split("\n").slice(0, 3).join("; ") || "no message";
   const how = result.exitCode === undefined ? "was killed" : `exit code ${result.exitCode}`;
-  return new MeshError("system-failed", `${program} in ${namespace.label}: ${how}: ${said}`);
+  return new MeshError(
+    "system-failed",
+    `${program} in ${namespace?.label ?? "the node"}: ${how}: ${said}`,
+  );
 }
 
 function isMissing(thrown: unknown): boolean {

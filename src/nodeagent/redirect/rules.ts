@@ -41,9 +41,9 @@ const RETURN_MARK = "0x111";
 const MARK_MASK = "0xfff";
 const KEEP_REST = "0xfffff000";
 
-/** The source address of the kubelet's probes, see the host side of the reference's rules. */
-const PROBE_ADDRESS_V4 = "169.254.7.127";
-const PROBE_ADDRESS_V6 = "fd16:9254:7127:1337:ffff:ffff:ffff:ffff";
+/** The source address of the kubelet's probes, see host-rules.ts. */
+export const PROBE_ADDRESS_V4 = "169.254.7.127";
+export const PROBE_ADDRESS_V6 = "fd16:9254:7127:1337:ffff:ffff:ffff:ffff";
 
 const fromProxy = `meta mark & ${MARK_MASK} == ${PROXY_MARK}`;
 const notFromProxy = `meta mark & ${MARK_MASK} != ${PROXY_MARK}`;

@@ -4,13 +4,18 @@
  */
 import "../../support/sandbox.ts";
 import assert from "node:assert/strict";
+import { text } from "node:stream/consumers";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { NodeAgent } from "../../../src/nodeagent/app.ts";
 import { commandRedirector, type Redirector } from "../../../src/nodeagent/redirect/apply.ts";
+import { hostProbes } from "../../../src/nodeagent/redirect/host-probes.ts";
 import { Slots } from "../../../src/nodeagent/redirect/slots.ts";
 import { systemClock } from "../../../src/shared/base/clock.ts";
 import { Readiness } from "../../../src/shared/base/readiness.ts";
+import { ipOf } from "../../../src/shared/net/ip.ts";
 import type { ObjectSnapshot, ObjectSource } from "../../../src/shared/objects/source.ts";
+import type { TcpListener } from "../../../src/shared/os/network.ts";
+import { hostNetwork } from "../../../src/shared/os/pod-network.ts";
 import { WorkloadManager } from "../../../src/ztunnel/inpod/workload-manager.ts";
 import { runZdsClient } from "../../../src/ztunnel/inpod/zds-client.ts";
 import { quietLog, rememberingLog } from "../../support/log.ts";
@@ -31,6 +36,7 @@ interface PodText {
   readonly name: string;
   readonly netns: string;
   readonly labels?: string;
+  readonly ip?: string;
 }
 
 function objects(ambient: boolean, ...podTexts: readonly PodText[]): string {
@@ -38,8 +44,8 @@ function objects(ambient: boolean, ...podTexts: readonly PodText[]): string {
   return [
     `apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio.io/dataplane-mode: ${mode}}}`,
     ...podTexts.map(
-      ({ name, netns, labels = "" }) =>
-        `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, uid: ${name}, labels: {${labels}}, annotations: {ambit.dev/netns: ${netns}}}\nspec: {nodeName: n1, containers: [{name: c}]}`,
+      ({ name, netns, labels = "", ip = "" }) =>
+        `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop, uid: ${name}, labels: {${labels}}, annotations: {ambit.dev/netns: ${netns}}}\nspec: {nodeName: n1, containers: [{name: c}]}\nstatus: {podIPs: [${ip && `{ip: ${ip}}`}]}`,
     ),
   ].join("\n---\n");
 }
@@ -87,6 +93,8 @@ const recording: Redirector = {
     events.push(`removed ${nameOf(namespace.label)}`);
   },
   isApplied: (namespace) => real.isApplied(namespace),
+  applyHost: (rules) => real.applyHost(rules),
+  removeHost: () => real.removeHost(),
 };
 
 async function startAgent(redirector = recording): Promise<void> {
@@ -97,6 +105,7 @@ async function startAgent(redirector = recording): Promise<void> {
       random: () => 0.5,
       source,
       redirector,
+      probes: hostProbes((ips) => redirector.applyHost({ pods: ips, proberUid: undefined })),
       writeStatus: async (status) => {
         events.push(`status [${status.pods}]`);
       },
@@ -238,6 +247,42 @@ describe("the node agent", () => {
   });
 });
 
+describe("probes of the node", () => {
+  const app = (): Promise<TcpListener> =>
+    pods[0].network.listenTcp(
+      { ip: ipOf("::"), port: 8080, reusePort: false, transparent: "never" },
+      (socket) => {
+        socket.resume();
+        socket.end(`you are ${pods[0].network.peerAddress(socket)?.ip}`);
+      },
+    );
+  const probe = async (): Promise<string> => {
+    const destination = { ip: pods[0].v4, port: 8080 };
+    const socket = await hostNetwork(systemClock).dialTcp({ destination, timeoutMs: 1000 });
+    socket.end();
+    return text(socket);
+  };
+
+  it("reach a captured pod under the probe address, before and after a restart of the agent", async () => {
+    const listener = await app();
+    source = new HandSource(objects(true, { ...a, ip: pods[0].v4 }));
+    await startAgent();
+    startZtunnel();
+    await until("enrolled", () => rungOf("a") === "published");
+    assert.equal(await probe(), "you are 169.254.7.127");
+    agent.stop();
+    assert.equal(await probe(), "you are 169.254.7.127");
+    await startAgent();
+    assert.equal(await probe(), "you are 169.254.7.127");
+    source.become(objects(false, a));
+    await until("released", () => rungOf("a") === "outside");
+    assert.equal(await probe(), "you are 10.1.0.1");
+    await listener.close();
+    await real.removeHost();
+    assert.equal(sh("nft list tables"), "");
+  });
+});
+
 describe("trouble with one pod", () => {
   const reasonOf = (uid: string): string =>
     agent.report().find((report) => report.uid === uid)?.reason ?? "";
@@ -263,7 +308,17 @@ describe("trouble with one pod", () => {
     await until("others refused", () => reasonOf("own") !== "" && reasonOf("z-thief") !== "");
     assert.match(reasonOf("own"), /it is the node's own/);
     assert.match(reasonOf("z-thief"), /pod a is in it/);
-    assert.equal(sh("nft list tables"), "");
+    assert.doesNotMatch(sh("nft list tables"), /inet ambit$/m);
+  });
+
+  it("refuses a namespace that has none of the pod's addresses", async () => {
+    source = new HandSource(objects(true, { ...a, ip: "10.1.0.99" }));
+    await startAgent();
+    startZtunnel();
+    await until("refused", () => reasonOf("a") !== "");
+    assert.match(reasonOf("a"), /it has none of the pod's addresses \(10.1.0.99\)/);
+    source.become(objects(true, { ...a, ip: pods[0].v4 }));
+    await until("enrolled", () => rungOf("a") === "published");
   });
 
   it("gives a vanished namespace up, and enrolls the one that replaces it", async () => {

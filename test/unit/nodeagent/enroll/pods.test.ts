@@ -14,7 +14,8 @@ ${pod}
 `;
 const web = (metadata = "", spec = "nodeName: n1, serviceAccountName: sa"): string =>
   `metadata: {name: web, namespace: shop, uid: u1, annotations: {ambit.dev/netns: /run/netns/web}${metadata}}
-spec: {${spec}, containers: [{name: c}]}`;
+spec: {${spec}, containers: [{name: c}]}
+status: {podIP: 10.1.0.11, podIPs: [{ip: 10.1.0.11}, {ip: "fd00:1::11"}]}`;
 const verdictOn = (text: string) =>
   podsOfNode(snapshotOf(text), "n1", { captureDns: true }).get("u1");
 
@@ -26,6 +27,7 @@ describe("pods of the node", () => {
         uid: "u1",
         info: { name: "web", namespace: "shop", serviceAccount: "sa" },
         netnsPath: "/run/netns/web",
+        ips: ["10.1.0.11", "fd00:1::11"],
         redirection: { captureDns: true, captureInbound: true, virtualInterfaces: [] },
       },
     });

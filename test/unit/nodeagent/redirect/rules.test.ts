@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, it } from "node:test";
+import { hostScript, removeHostScript } from "../../../../src/nodeagent/redirect/host-rules.ts";
 import {
   type RedirectionOptions,
   redirectionChains,
@@ -10,6 +11,7 @@ import {
   removeScript,
   replaceScript,
 } from "../../../../src/nodeagent/redirect/rules.ts";
+import { ipOf } from "../../../../src/shared/net/ip.ts";
 
 const plain: RedirectionOptions = { captureDns: true, captureInbound: true, virtualInterfaces: [] };
 const scripts: Readonly<Record<string, string>> = {
@@ -21,6 +23,9 @@ const scripts: Readonly<Record<string, string>> = {
   ),
   released: replaceScript(releasedChains()),
   removed: removeScript(),
+  host: hostScript({ pods: ["fd00:1::11", "10.1.0.12", "10.1.0.11"].map(ipOf), proberUid: 0 }),
+  "host-any-prober": hostScript({ pods: [], proberUid: undefined }),
+  "host-removed": removeHostScript(),
 };
 
 describe("the script", () => {
