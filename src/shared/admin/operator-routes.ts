@@ -1,5 +1,5 @@
 /** The admin paths that every role has: index, log levels, shutdown, profiles (wire/ztunnel.md section 9.3). */
-import { Session } from "node:inspector/promises";
+import type { Session } from "node:inspector/promises";
 import type { Clock } from "../base/clock.ts";
 import type { LogFilter } from "../telemetry/logger.ts";
 import { type AdminAnswer, type AdminHandler, textAnswer } from "./http-server.ts";
@@ -47,6 +47,14 @@ function numberIn(
   return value >= 1 && value <= max ? value : undefined;
 }
 
+/** The inspector is loaded only when somebody profiles. */
+async function openSession(): Promise<Session> {
+  const inspector = await import("node:inspector/promises");
+  const session = new inspector.Session();
+  session.connect();
+  return session;
+}
+
 /** V8's own formats (`.cpuprofile`, `.heapsnapshot` summary), which every JavaScript profiler opens. */
 async function cpuProfile(
   clock: Clock,
@@ -54,8 +62,7 @@ async function cpuProfile(
   frequency: number,
   signal: AbortSignal,
 ): Promise<AdminAnswer> {
-  const session = new Session();
-  session.connect();
+  const session = await openSession();
   try {
     await session.post("Profiler.enable");
     await session.post("Profiler.setSamplingInterval", { interval: Math.round(1e6 / frequency) });
@@ -69,8 +76,7 @@ async function cpuProfile(
 }
 
 async function heapProfile(clock: Clock, signal: AbortSignal): Promise<AdminAnswer> {
-  const session = new Session();
-  session.connect();
+  const session = await openSession();
   try {
     await session.post("HeapProfiler.startSampling");
     await clock.sleep(1000, signal);
