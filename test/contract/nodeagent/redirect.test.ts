@@ -230,4 +230,16 @@ describe("trouble", () => {
     });
     assert.equal(rulesOf(pod), "");
   });
+
+  it("names the program that is missing and how to install it", async () => {
+    sh("mount -t tmpfs tmpfs /usr/sbin");
+    try {
+      await assert.rejects(
+        redirector.isApplied(pod.namespace),
+        /Cannot find the program nft: install it, on Debian with: apt-get install nftables/,
+      );
+    } finally {
+      sh("umount /usr/sbin");
+    }
+  });
 });
