@@ -5,7 +5,7 @@
 import { familyOf, type IpAddress } from "../../shared/net/ip.ts";
 import { PROBE_ADDRESS_V4, PROBE_ADDRESS_V6 } from "./rules.ts";
 
-export const HOST_TABLE_NAME = "ambit-host";
+const HOST_TABLE_NAME = "ambit-host";
 
 export interface HostRules {
   /** Addresses of the captured pods of this node. */
