@@ -1,6 +1,7 @@
 /** The paths of the admin port that only a ztunnel has. */
 import { type AdminHandler, jsonAnswer, textAnswer } from "../../shared/admin/http-server.ts";
-import { type DecisionRing, decisionView } from "../proxy/decisions.ts";
+import { decisionView } from "../proxy/decision-view.ts";
+import type { DecisionRing } from "../proxy/decisions.ts";
 import { configDump, type DumpSources } from "./config-dump.ts";
 import { whyRoute } from "./why-route.ts";
 

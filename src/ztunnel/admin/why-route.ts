@@ -3,7 +3,8 @@ import { type AdminHandler, jsonAnswer, textAnswer } from "../../shared/admin/ht
 import type { MeshStore } from "../../shared/model/store.ts";
 import { formatSocketAddress } from "../../shared/net/authority.ts";
 import type { ZtunnelConfig } from "../config.ts";
-import { type DecisionRecord, type DecisionRing, decisionView } from "../proxy/decisions.ts";
+import { decisionView } from "../proxy/decision-view.ts";
+import type { DecisionRecord, DecisionRing } from "../proxy/decisions.ts";
 import { illegalPorts } from "../proxy/route.ts";
 import type { WhyContext } from "../why/context.ts";
 import { WhyQuestionError } from "../why/find.ts";

@@ -15,7 +15,7 @@ import { Unquoted } from "../../shared/telemetry/logger.ts";
 import { type Party, partyOf } from "../telemetry/party.ts";
 import type { ConnectionReport } from "../telemetry/report.ts";
 import type { ConnectionDetails, TrackedConnection } from "./connections.ts";
-import { decidingPolicy } from "./decisions.ts";
+import { decidingPolicy, recordDenial } from "./decisions.ts";
 import { encodeProxyHeader } from "./proxy-protocol.ts";
 import type { InboundConnect, SourceBinding } from "./route-inbound-types.ts";
 import type { PodScope } from "./scope.ts";
@@ -83,26 +83,6 @@ export function judge(scope: PodScope, local: Workload, facts: ConnectionFacts):
       });
   }
   return decision;
-}
-
-/** Keeps the record for `/debug/decisions`. */
-export function recordDenial(
-  scope: PodScope,
-  where: Pick<Arrival, "peer" | "authority">,
-  decision: PolicyDecision,
-  when: "opening" | "open",
-): void {
-  const { facts } = decision;
-  scope.node.decisions.add({
-    wallMs: scope.node.clock.wallMs(),
-    direction: "inbound",
-    pod: scope.info,
-    source: where.peer,
-    destination: { ip: facts.destinationIp, port: facts.destinationPort },
-    authority: where.authority,
-    peer: facts.peer,
-    outcome: { kind: "policy", when, decision },
-  });
 }
 
 function openReport(arrival: Arrival): ConnectionReport {

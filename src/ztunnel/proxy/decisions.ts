@@ -1,24 +1,36 @@
 /**
  * The last denials and refusals with everything that led to them, for `/debug/decisions`. Bounded; a record only keeps
- * what was at hand when it happened, the words are made when somebody asks.
+ * what was at hand when it happened, the words are made when somebody asks (decision-view.ts).
  */
 import type { PolicyDecision } from "../../shared/authz/decision.ts";
-import { describeDecision, reasonText, trailOf } from "../../shared/authz/trail.ts";
-import { formatSpiffe, type SpiffeIdentity } from "../../shared/identity/spiffe.ts";
-import { formatSocketAddress, type SocketAddress } from "../../shared/net/authority.ts";
-import { formatTimestamp } from "../../shared/telemetry/logger.ts";
+import type { ErrorCode, MeshError } from "../../shared/base/errors.ts";
+import type { SpiffeIdentity } from "../../shared/identity/spiffe.ts";
+import type { SocketAddress } from "../../shared/net/authority.ts";
 import type { Direction } from "../telemetry/access-log.ts";
-import type { RouteReason } from "./route-types.ts";
+import type { OutboundRoute, RouteReason } from "./route-types.ts";
+import type { PodScope } from "./scope.ts";
+
+/** The way that an outbound connection took before it was refused. */
+export interface RouteTaken {
+  readonly kind: OutboundRoute["kind"];
+  readonly reason: RouteReason;
+  /** Undefined when there was none. */
+  readonly nextHop: SocketAddress | undefined;
+  /** SPIFFE URIs of which the next hop must present one. */
+  readonly expects: readonly string[];
+}
 
 export interface DecisionRecord {
   readonly wallMs: number;
   readonly direction: Direction;
   readonly pod: { readonly namespace: string; readonly name: string };
+  /** Of the pod itself; undefined while its record is not known. */
+  readonly own: SpiffeIdentity | undefined;
   readonly source: SocketAddress;
   readonly destination: SocketAddress | undefined;
   /** Authority of the CONNECT, where there was one. */
   readonly authority?: string | undefined;
-  /** Proven by the TLS handshake. */
+  /** Of a client, proven by its certificate. */
   readonly peer?: SpiffeIdentity | undefined;
   readonly outcome:
     | {
@@ -26,12 +38,11 @@ export interface DecisionRecord {
         readonly when: "opening" | "open";
         readonly decision: PolicyDecision;
       }
-    | { readonly kind: "refused"; readonly code: string; readonly message: string }
     | {
-        readonly kind: "no-route";
-        readonly code: string;
+        readonly kind: "refused";
+        readonly code: ErrorCode;
         readonly message: string;
-        readonly reason: RouteReason;
+        readonly route?: RouteTaken | undefined;
       };
 }
 
@@ -77,44 +88,76 @@ export class DecisionRing {
   }
 }
 
-function outcomeView(outcome: DecisionRecord["outcome"]): Record<string, unknown> {
-  switch (outcome.kind) {
-    case "policy":
-      return {
-        outcome: outcome.when === "opening" ? "denied" : "closed by a change",
-        reason: reasonText(outcome.decision),
-        decidedBy: decidingPolicy(outcome.decision) ?? null,
-        policies: trailOf(outcome.decision),
-        refusedPolicies: outcome.decision.candidates.refused,
-        unknownPolicies: outcome.decision.candidates.unknown,
-        text: describeDecision(outcome.decision),
-      };
-    case "refused":
-      return { outcome: "refused", code: outcome.code, reason: outcome.message };
-    case "no-route":
-      return {
-        outcome: "refused",
-        code: outcome.code,
-        reason: outcome.message,
-        route: outcome.reason,
-      };
-  }
+/**
+ * Failures that somebody decided: we, the other side, or an authority. Broken connections, ends of pods and addresses where
+ * nobody listens are told by the access log alone, so that they cannot push decisions out of the ring.
+ */
+const decided: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "self-call",
+  "unknown-workload",
+  "no-healthy-upstream",
+  "unknown-waypoint",
+  "unknown-network-gateway",
+  "no-route",
+  "connect-timeout-hbone",
+  "connect-refused-status",
+  "tls-failed",
+  "identity-unavailable",
+  "certificate-revoked",
+  "bad-connect",
+  "destination-mismatch",
+  "unknown-destination",
+]);
+
+/** What is known of a connection that was refused. */
+export type Refused = Pick<
+  DecisionRecord,
+  "direction" | "source" | "destination" | "authority" | "peer"
+> & {
+  readonly error: Pick<MeshError, "code" | "message">;
+  readonly route?: RouteTaken | undefined;
+};
+
+/** Keeps a record of a refusal; of other failures none. */
+export function recordRefusal(scope: PodScope, refused: Refused): void {
+  const { error, route, ...where } = refused;
+  if (!decided.has(error.code)) return;
+  const { code, message } = error;
+  record(scope, where, { kind: "refused", code, message, route });
 }
 
-/** As JSON for operators. */
-export function decisionView(record: DecisionRecord): Record<string, unknown> {
-  const identity = record.peer === undefined ? null : formatSpiffe(record.peer);
-  return {
-    time: formatTimestamp(record.wallMs),
-    direction: record.direction,
-    pod: record.pod,
-    source: {
-      address: formatSocketAddress(record.source),
-      identity,
-      identityFrom: identity === null ? "none: the connection is plaintext" : "client certificate",
+/** Keeps a record of what a policy denied. */
+export function recordDenial(
+  scope: PodScope,
+  where: { readonly peer: SocketAddress; readonly authority: string | undefined },
+  decision: PolicyDecision,
+  when: "opening" | "open",
+): void {
+  const { facts } = decision;
+  record(
+    scope,
+    {
+      direction: "inbound",
+      source: where.peer,
+      destination: { ip: facts.destinationIp, port: facts.destinationPort },
+      authority: where.authority,
+      peer: facts.peer,
     },
-    destination: record.destination === undefined ? null : formatSocketAddress(record.destination),
-    ...(record.authority === undefined ? {} : { authority: record.authority }),
-    ...outcomeView(record.outcome),
-  };
+    { kind: "policy", when, decision },
+  );
+}
+
+function record(
+  { node, info, local }: PodScope,
+  where: Pick<DecisionRecord, "direction" | "source" | "destination" | "authority" | "peer">,
+  outcome: DecisionRecord["outcome"],
+): void {
+  const workload = local.current();
+  node.decisions.add({
+    wallMs: node.clock.wallMs(),
+    pod: info,
+    own: workload && local.identity(workload),
+    ...where,
+    outcome,
+  });
 }

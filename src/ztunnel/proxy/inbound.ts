@@ -22,6 +22,7 @@ import { type Arrival, admit } from "./admit.ts";
 import { formatBaggage, parseBaggage } from "./baggage.ts";
 import { forwardedHost, headerValue } from "./connect-headers.ts";
 import type { TrackedConnection } from "./connections.ts";
+import { recordRefusal } from "./decisions.ts";
 import { decideOnDemand } from "./on-demand.ts";
 import { decideInbound } from "./route-inbound.ts";
 import type { InboundDecision, InboundRefusal } from "./route-inbound-types.ts";
@@ -44,6 +45,8 @@ export class InboundSessions {
   readonly #scope: PodScope;
   readonly #sessions = new Set<HboneServerSession>();
   readonly #handshakes = new AbortController();
+  /** Connections being served, the handshakes among them. */
+  readonly #served = new Set<Promise<void>>();
   #state: "serving" | "draining" | "stopped" = "serving";
 
   constructor(scope: PodScope) {
@@ -51,7 +54,13 @@ export class InboundSessions {
   }
 
   /** Serves one accepted socket to its end. Never rejects. */
-  async handle(socket: Socket): Promise<void> {
+  handle(socket: Socket): Promise<void> {
+    const served = this.#serve(socket).finally(() => this.#served.delete(served));
+    this.#served.add(served);
+    return served;
+  }
+
+  async #serve(socket: Socket): Promise<void> {
     const { network, node } = this.#scope;
     const peer = network.peerAddress(socket);
     const arrivedAt = network.localAddress(socket);
@@ -66,17 +75,29 @@ export class InboundSessions {
     } catch (thrown) {
       const error = asMeshError(thrown, "io-failed", "io error");
       node.reporter.earlyDeny("inbound", peer, arrivedAt, error.message);
+      if (peer !== undefined)
+        recordRefusal(this.#scope, {
+          direction: "inbound",
+          source: peer,
+          destination: arrivedAt,
+          error,
+        });
     } finally {
       socket.destroy();
       open.value--;
     }
   }
 
-  /** GOAWAY to everybody; open tunnels go on. */
-  drain(): void {
-    if (this.#state !== "serving") return;
-    this.#state = "draining";
-    for (const session of [...this.#sessions]) session.drain();
+  /**
+   * GOAWAY to everybody; open tunnels go on. Resolves when the last connection has ended: until a client has acknowledged,
+   * a tunnel that it counts on may still be on its way, also on a connection that looks idle from here.
+   */
+  async drain(): Promise<void> {
+    if (this.#state === "serving") {
+      this.#state = "draining";
+      for (const session of [...this.#sessions]) session.drain();
+    }
+    await Promise.all(this.#served);
   }
 
   /** Cuts everything. */
@@ -200,18 +221,10 @@ const noLocalWorkload: InboundRefusal = {
 /** Checks 3 to 10: one line in the log, a record of the decision, and the answer. */
 function refuse(session: Session, tunnel: IncomingTunnel, refusal: InboundRefusal): void {
   const { scope, peer, arrivedAt, identity } = session;
-  const { reporter, decisions, clock } = scope.node;
-  reporter.earlyDeny("inbound", peer, arrivedAt, refusal.message);
-  decisions.add({
-    wallMs: clock.wallMs(),
-    direction: "inbound",
-    pod: scope.info,
-    source: peer,
-    destination: arrivedAt,
-    authority: tunnel.authority,
-    peer: identity,
-    outcome: { kind: "refused", code: refusal.code, message: refusal.message },
-  });
+  scope.node.reporter.earlyDeny("inbound", peer, arrivedAt, refusal.message);
+  const { authority } = tunnel;
+  const where = { direction: "inbound", source: peer, destination: arrivedAt } as const;
+  recordRefusal(scope, { ...where, authority, peer: identity, error: refusal });
   tunnel.refuse(refusal.status);
 }
 

@@ -16,6 +16,7 @@ import type { TrafficContext } from "../telemetry/traffic.ts";
 import { parseBaggage } from "./baggage.ts";
 import { connectHeaders, newTraceparent } from "./connect-headers.ts";
 import type { TrackedConnection } from "./connections.ts";
+import { recordRefusal } from "./decisions.ts";
 import { openDoubleTunnel, openTunnel, type TunnelOrigin } from "./hbone-connect.ts";
 import { decideOnDemand } from "./on-demand.ts";
 import { decideOutbound, isSelfCall } from "./route.ts";
@@ -24,41 +25,38 @@ import type {
   HboneRoute,
   OutboundDecision,
   OutboundRoute,
-  RefusedRoute,
   TcpRoute,
 } from "./route-types.ts";
 import type { PodScope } from "./scope.ts";
 
-/** One captured connection on its way out. */
-interface Outgoing {
-  readonly scope: PodScope;
+/** A connection that some listener of ours has taken from the application. */
+export interface Departure {
   readonly socket: Socket;
   readonly tracked: TrackedConnection;
   readonly client: SocketAddress;
   readonly destination: SocketAddress;
+  /** Called once when the far end has taken the connection, before the first byte moves. */
+  readonly onOpen?: () => void;
+}
+
+/** One connection on its way out. */
+interface Outgoing extends Departure {
+  readonly scope: PodScope;
   readonly source: Workload;
 }
 
-/** Serves one accepted socket to its end. Never rejects; afterwards nothing of the connection is left. */
-export async function handleOutbound(
-  scope: PodScope,
-  socket: Socket,
-  target?: SocketAddress,
-): Promise<void> {
-  const { reporter } = scope.node;
+/** Serves one captured socket to its end. Never rejects; afterwards nothing of the connection is left. */
+export async function handleOutbound(scope: PodScope, socket: Socket): Promise<void> {
   const client = scope.network.peerAddress(socket);
-  const destination = target ?? scope.network.originalDestination(socket);
-  const open = reporter.metrics.socketsOpen("source");
+  const destination = scope.network.originalDestination(socket);
+  const open = scope.node.reporter.metrics.socketsOpen("source");
   open.value++;
   const tracked = scope.connections.add("outbound");
   // Until a flow takes over nobody reads, and an error means no more than the close that follows.
   socket.on("error", ignoreError);
   try {
-    if (client === undefined || destination === undefined) return;
-    await carry(scope, socket, tracked, client, destination);
-  } catch (thrown) {
-    const error = asMeshError(thrown, "io-failed", "io error");
-    reporter.earlyDeny("outbound", client, destination, error.message);
+    if (client !== undefined && destination !== undefined)
+      await carryOutbound(scope, { socket, tracked, client, destination });
   } finally {
     socket.destroy();
     tracked.over();
@@ -70,18 +68,36 @@ function ignoreError(): void {
   // 'close' follows.
 }
 
-async function carry(
+/**
+ * Decides where the connection goes and stays with it to its end. Never rejects; gives the error if it never opened, and
+ * then nothing has been read from the socket or written to it.
+ */
+export async function carryOutbound(
   scope: PodScope,
-  socket: Socket,
-  tracked: TrackedConnection,
-  client: SocketAddress,
-  destination: SocketAddress,
-): Promise<void> {
+  departure: Departure,
+): Promise<MeshError | undefined> {
+  const { client, destination } = departure;
+  try {
+    return await carry(scope, departure);
+  } catch (thrown) {
+    const error = asMeshError(thrown, "io-failed", "io error");
+    scope.node.reporter.earlyDeny("outbound", client, destination, error.message);
+    // Where there was a route, it is in a record already.
+    if (!(thrown instanceof RouteRefused))
+      recordRefusal(scope, { direction: "outbound", source: client, destination, error });
+    return error;
+  }
+}
+
+class RouteRefused extends MeshError {}
+
+async function carry(scope: PodScope, departure: Departure): Promise<MeshError | undefined> {
+  const { destination, tracked } = departure;
   // Before anything is waited for: such a call could otherwise multiply while it waits.
   if (isSelfCall(destination, scope.node.illegalPorts))
     throw new MeshError("self-call", "attempted recursive call to ourselves");
   const source = scope.local.current() ?? (await scope.local.wait(tracked.signal));
-  const outgoing: Outgoing = { scope, socket, tracked, client, destination, source };
+  const outgoing: Outgoing = { ...departure, scope, source };
   const route = await decide(outgoing);
   switch (route.kind) {
     case "tcp":
@@ -90,9 +106,11 @@ async function carry(
       return throughTunnel(outgoing, route);
     case "double-hbone":
       return throughGateway(outgoing, route);
-    case "refuse":
-      noteRefusal(outgoing, route);
-      throw new MeshError(route.code, route.message);
+    case "refuse": {
+      const error = new RouteRefused(route.code, route.message);
+      noteRefusal(outgoing, route, error);
+      throw error;
+    }
   }
 }
 
@@ -114,16 +132,35 @@ async function decide(outgoing: Outgoing): Promise<OutboundRoute> {
   return decision;
 }
 
-function noteRefusal(outgoing: Outgoing, route: RefusedRoute): void {
+function noteRefusal(outgoing: Outgoing, route: OutboundRoute, error: MeshError): void {
   const { scope, client, destination } = outgoing;
-  scope.node.decisions.add({
-    wallMs: scope.node.clock.wallMs(),
+  const { kind, reason } = route;
+  const tunneled = kind === "hbone" || kind === "double-hbone";
+  recordRefusal(scope, {
     direction: "outbound",
-    pod: scope.info,
     source: client,
     destination,
-    outcome: { kind: "no-route", code: route.code, message: route.message, reason: route.reason },
+    authority: tunneled ? route.authority : undefined,
+    error,
+    route: {
+      kind,
+      reason,
+      nextHop: kind === "refuse" ? undefined : route.actualDestination,
+      expects: tunneled ? route.acceptedIdentities : [],
+    },
   });
+}
+
+/** The connection will not open. */
+function failed(
+  outgoing: Outgoing,
+  route: OutboundRoute,
+  report: ConnectionReport,
+  error: MeshError,
+): MeshError {
+  report.end(error);
+  noteRefusal(outgoing, route, error);
+  return error;
 }
 
 function contextOf(
@@ -150,6 +187,7 @@ async function join(
   upstream: FlowEndpoint,
   report: ConnectionReport,
 ): Promise<void> {
+  outgoing.onOpen?.();
   const flow: Flow = joinFlow(outgoing.socket, upstream);
   outgoing.tracked.opened(flow);
   report.follow(() => ({ toServer: flow.sent, toClient: flow.received }));
@@ -157,7 +195,7 @@ async function join(
   report.end(error);
 }
 
-async function throughTcp(outgoing: Outgoing, route: TcpRoute): Promise<void> {
+async function throughTcp(outgoing: Outgoing, route: TcpRoute): Promise<MeshError | undefined> {
   const { scope, tracked, client, destination } = outgoing;
   const { node } = scope;
   const upstream = route.upstream === undefined ? undefined : partyOf(route.upstream);
@@ -171,17 +209,20 @@ async function throughTcp(outgoing: Outgoing, route: TcpRoute): Promise<void> {
     actualDestination: route.actualDestination,
     protocol: "TCP",
   };
+  let socket: Socket;
   try {
-    const socket = await scope.network.dialTcp({
+    socket = await scope.network.dialTcp({
       destination: route.actualDestination,
       timeoutMs: node.config.connectTimeoutMs,
       signal: tracked.signal,
       ...node.sockets,
     });
-    await join(outgoing, socket, report);
   } catch (thrown) {
-    report.end(asMeshError(thrown, "connect-failed", "connection failed"));
+    const error = asMeshError(thrown, "connect-failed", "connection failed");
+    return failed(outgoing, route, report, error);
   }
+  await join(outgoing, socket, report);
+  return undefined;
 }
 
 function originOf(outgoing: Outgoing): TunnelOrigin {
@@ -198,7 +239,10 @@ function headersFor(outgoing: Outgoing, service: OutboundRoute["service"]) {
   });
 }
 
-async function throughTunnel(outgoing: Outgoing, route: HboneRoute): Promise<void> {
+async function throughTunnel(
+  outgoing: Outgoing,
+  route: HboneRoute,
+): Promise<MeshError | undefined> {
   const { scope, tracked, client, destination } = outgoing;
   const report = scope.node.reporter.open(
     {
@@ -215,21 +259,26 @@ async function throughTunnel(outgoing: Outgoing, route: HboneRoute): Promise<voi
     actualDestination: route.actualDestination,
     protocol: "HBONE",
   };
+  let stream: TunnelStream;
   try {
-    const { stream } = await openTunnel(
+    ({ stream } = await openTunnel(
       originOf(outgoing),
       { destination: route.actualDestination, acceptedIdentities: route.acceptedIdentities },
       { authority: route.authority, headers: headersFor(outgoing, route.service) },
       tracked.signal,
-    );
-    await join(outgoing, stream, report);
+    ));
   } catch (thrown) {
-    report.end(asMeshError(thrown, "h2-failed", "h2 failed"));
+    return failed(outgoing, route, report, asMeshError(thrown, "h2-failed", "h2 failed"));
   }
+  await join(outgoing, stream, report);
+  return undefined;
 }
 
 /** Two tunnels, one in the other. Who is at the far end is only known from its answer, so the report begins there. */
-async function throughGateway(outgoing: Outgoing, route: DoubleHboneRoute): Promise<void> {
+async function throughGateway(
+  outgoing: Outgoing,
+  route: DoubleHboneRoute,
+): Promise<MeshError | undefined> {
   const { scope, tracked, client, destination } = outgoing;
   const { reporter } = scope.node;
   const facts = {
@@ -266,9 +315,9 @@ async function throughGateway(outgoing: Outgoing, route: DoubleHboneRoute): Prom
     far = said && { ...said, identity: formatSpiffe(inner.peer) };
   } catch (thrown) {
     const report = reporter.open(facts, contextOf(outgoing.source, undefined, route.service, true));
-    report.end(asMeshError(thrown, "h2-failed", "h2 failed"));
-    return;
+    return failed(outgoing, route, report, asMeshError(thrown, "h2-failed", "h2 failed"));
   }
   const report = reporter.open(facts, contextOf(outgoing.source, far, route.service, true));
   await join(outgoing, stream, report);
+  return undefined;
 }

@@ -6,6 +6,7 @@ import type { SocketAddress } from "../../shared/net/authority.ts";
 import { partyOf } from "../telemetry/party.ts";
 import { admit } from "./admit.ts";
 import type { TrackedConnection } from "./connections.ts";
+import { recordRefusal } from "./decisions.ts";
 import { decidePassthrough } from "./route-inbound.ts";
 import type { PodScope } from "./scope.ts";
 
@@ -24,6 +25,8 @@ export async function handlePassthrough(scope: PodScope, socket: Socket): Promis
   } catch (thrown) {
     const error = asMeshError(thrown, "io-failed", "io error");
     reporter.earlyDeny("inbound", peer, destination, error.message);
+    if (peer !== undefined)
+      recordRefusal(scope, { direction: "inbound", source: peer, destination, error });
   } finally {
     socket.destroy();
     tracked.over();

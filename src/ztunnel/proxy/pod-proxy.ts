@@ -16,8 +16,8 @@ import { handlePassthrough } from "./passthrough.ts";
 import { watchPolicies } from "./policy-watch.ts";
 import type { NodeScope, PodScope } from "./scope.ts";
 
-/** Which of the three listeners to open. Our own pod only takes HBONE. */
-export type ProxyKind = "pod" | "self-inbound";
+/** Which of the three listeners to open: all, only HBONE (our own pod), or none (ENABLE_PROXY is off, DNS is on). */
+export type ProxyKind = "pod" | "self-inbound" | "dns-only";
 
 /** Something beside the listeners that lives as long as the proxy does: the DNS server. */
 export interface Companion {
@@ -117,11 +117,11 @@ function running(
     if (state !== "serving") return;
     state = "draining";
     closeListeners();
-    sessions.drain();
+    const sessionsDone = sessions.drain();
     const over = new AbortController();
     const companionDone = companion?.drain(deadlineMs);
     await Promise.race([
-      Promise.all([scope.connections.whenEmpty(), companionDone]),
+      Promise.all([scope.connections.whenEmpty(), sessionsDone, companionDone]),
       clock.sleep(deadlineMs, over.signal).catch(() => undefined),
     ]);
     over.abort();
@@ -146,21 +146,20 @@ async function listen(
   } as const;
   // HBONE connections have their own liveness check, the PING.
   const { keepAlive: _unused, ...withoutKeepalive } = common;
-  const handlers: readonly (readonly [ListenTcpOptions, (socket: Socket) => Promise<void>])[] = [
-    [{ ...withoutKeepalive, port: config.inboundPort }, (socket) => sessions.handle(socket)],
-    ...(kind === "pod"
-      ? ([
-          [
-            { ...common, port: config.inboundPlaintextPort },
-            (socket: Socket) => handlePassthrough(scope, socket),
-          ],
-          [
-            { ...common, port: config.outboundPort },
-            (socket: Socket) => handleOutbound(scope, socket),
-          ],
-        ] as const)
-      : []),
-  ];
+  const handlers: (readonly [ListenTcpOptions, (socket: Socket) => Promise<void>])[] = [];
+  if (kind !== "dns-only")
+    handlers.push([
+      { ...withoutKeepalive, port: config.inboundPort },
+      (socket) => sessions.handle(socket),
+    ]);
+  if (kind === "pod")
+    handlers.push(
+      [
+        { ...common, port: config.inboundPlaintextPort },
+        (socket) => handlePassthrough(scope, socket),
+      ],
+      [{ ...common, port: config.outboundPort }, (socket) => handleOutbound(scope, socket)],
+    );
   const listeners: TcpListener[] = [];
   try {
     for (const [options, handler] of handlers)

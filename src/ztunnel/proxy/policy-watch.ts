@@ -8,8 +8,7 @@ import { MeshError } from "../../shared/base/errors.ts";
 import type { MeshChange } from "../../shared/model/mesh-update.ts";
 import type { ApplicablePolicies } from "../../shared/model/mesh-view.ts";
 import type { Workload } from "../../shared/model/workload.ts";
-import { recordDenial } from "./admit.ts";
-import { decidingPolicy } from "./decisions.ts";
+import { decidingPolicy, recordDenial } from "./decisions.ts";
 import type { PodScope } from "./scope.ts";
 
 /** Starts watching; returns the way to stop. */

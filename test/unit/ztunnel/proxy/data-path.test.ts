@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { ipOf } from "../../../../src/shared/net/ip.ts";
-import { decisionView } from "../../../../src/ztunnel/proxy/decisions.ts";
+import { decisionView } from "../../../../src/ztunnel/proxy/decision-view.ts";
 import { makePolicy, makeRule, makeService } from "../../../support/mesh-builders.ts";
 import { LoopbackMesh, readAll } from "./loopback-mesh.ts";
 
@@ -189,7 +189,7 @@ test("policy denies a tunnel with 401, and the client's side says so", async () 
     lines,
     /direction="inbound" .*error="connection closed due to policy rejection: allow policies exist, but none allowed"/,
   );
-  const [record] = mesh.decisions.latest(1);
+  const record = mesh.decisions.latest(2).find(({ direction }) => direction === "inbound");
   assert.ok(record);
   const view = decisionView(record);
   assert.equal(view["outcome"], "denied");

@@ -16,7 +16,7 @@ import {
 import { handshakeClient } from "../../../../src/shared/identity/handshake.ts";
 import { parseCidr } from "../../../../src/shared/net/cidr.ts";
 import { type IpAddress, ipOf } from "../../../../src/shared/net/ip.ts";
-import { decisionView } from "../../../../src/ztunnel/proxy/decisions.ts";
+import { decisionView } from "../../../../src/ztunnel/proxy/decision-view.ts";
 import { makePolicy, makeRule, makeService } from "../../../support/mesh-builders.ts";
 import { newWorkload, spiffe } from "../../shared/identity/pki.ts";
 import { LoopbackMesh, type LoopbackPod, readAll } from "./loopback-mesh.ts";
