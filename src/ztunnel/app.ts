@@ -216,7 +216,9 @@ async function startOwnProxies(core: Core): Promise<readonly RunningPodProxy[]> 
   const { name, namespace, serviceAccount } = config.pod;
   if (config.proxyMode === "dedicated") {
     const info = config.proxyWorkload;
-    return info === undefined ? [] : [await core.proxies.startIn(hostNetwork(clock), info, "pod")];
+    return info === undefined
+      ? []
+      : [await core.proxies.startIn(hostNetwork(clock), info, core.proxies.podKind)];
   }
   if (
     !config.proxy ||

@@ -23,10 +23,15 @@ export class PodProxies implements PodProxyFactory {
     this.#dnsMetrics = dnsMetrics;
   }
 
+  /** What a pod's proxy consists of, by the settings. */
+  get podKind(): ProxyKind {
+    return this.#node.config.proxy ? "pod" : "dns-only";
+  }
+
   async start(pod: Pod): Promise<PodProxy> {
     const { namespace, info } = pod;
     const network = podNetwork(namespace, this.#node.clock);
-    const proxy = await this.startIn(network, info, "pod", namespace);
+    const proxy = await this.startIn(network, info, this.podKind, namespace);
     this.#running.set(pod.uid, proxy);
     const forget = (): void => {
       if (this.#running.get(pod.uid) === proxy) this.#running.delete(pod.uid);
@@ -53,7 +58,7 @@ export class PodProxies implements PodProxyFactory {
     const { config } = this.#node;
     return startPodProxy(this.#node, info, network, {
       kind,
-      ...(config.dnsProxy && kind === "pod"
+      ...(config.dnsProxy && kind !== "self-inbound"
         ? { companion: (scope: PodScope) => this.#startDns(scope, namespace) }
         : {}),
     });
