@@ -57,19 +57,20 @@ function worldLines(nodes: readonly NodeView[], columns: number, paint: Paint): 
   );
 }
 
-function connectionLine(connection: ConnectionView, columns: number, paint: Paint): string {
+/** One line; a connection that did not go well takes a second one, because the reason needs room. */
+function connectionLines(connection: ConnectionView, columns: number, paint: Paint): string[] {
   const { from, to, how, identity, verdict, why, count } = connection;
   const who = `  ${from.padEnd(10)} -> ${to.padEnd(11)} `;
-  const style = verdict === "ok" ? "green" : "red";
   const as = how === "tunnel" ? `tunnel as ${identity}` : "plain";
-  const rest = columns - who.length - 23 - 8;
-  const outcome = why === "" ? verdict : `${verdict}: ${why}`;
-  return (
+  const style = verdict === "ok" ? "green" : "red";
+  const line =
     who +
-    paint(how === "tunnel" ? "cyan" : "yellow", fit(as, 23)) +
-    fit(`${count}x`, 7) +
-    paint(style, fit(outcome, rest).trimEnd())
-  );
+    cell(as, 24, (text) => paint(how === "tunnel" ? "cyan" : "yellow", text)) +
+    `${count}x`.padEnd(8) +
+    paint(style, verdict);
+  if (why === "") return [line];
+  const reason = verdict === "denied" ? `by ${why}` : why;
+  return [line, paint(style, fit(`      ${reason}`, columns).trimEnd())];
 }
 
 function sceneLines(scene: SceneView, columns: number, paint: Paint): string[] {
@@ -119,8 +120,8 @@ export function renderPicture(state: PictureState, options: RenderOptions): stri
   ];
   const forConnections = Math.max(3, Math.min(8, Math.floor((rows - head.length) / 3)));
   const connections = state.connections
-    .slice(0, forConnections)
-    .map((connection) => connectionLine(connection, columns, paint));
+    .flatMap((connection) => connectionLines(connection, columns, paint))
+    .slice(0, forConnections);
   const top = [...head, ...connections, "", paint("bold", "Scenes")];
   return [
     ...top,
