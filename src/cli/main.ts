@@ -21,6 +21,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "capture the pods of a node and hand them to its ztunnel",
     load: () => import("./nodeagent.ts"),
   },
+  status: {
+    summary: "show what the mesh makes of a file or folder of objects",
+    load: () => import("./status.ts"),
+  },
   token: {
     summary: "print a bearer token for a component of the mesh",
     load: () => import("./token.ts"),

@@ -17,6 +17,7 @@ import { createControlPlaneMetrics } from "./metrics.ts";
 import { DiscoveryServer } from "./push/discovery-server.ts";
 import { AddressStore } from "./source/address-store.ts";
 import { RedirectionSource } from "./source/redirection-source.ts";
+import { statusReport } from "./status/report.ts";
 
 export interface ControlPlaneDeps {
   readonly clock: Clock;
@@ -136,7 +137,14 @@ async function start(
     return server;
   };
   const pages = {
-    ...debugRoutes({ objects, model: current, discovery, readiness }),
+    ...debugRoutes({
+      objects,
+      model: current,
+      discovery,
+      readiness,
+      status: (node) =>
+        statusReport(objects.snapshot, current.state, redirections.redirected, config.mesh, node),
+    }),
     ...statsRoutes(metrics),
   };
   const http = await serve("debug", config.http, pages);

@@ -4,12 +4,15 @@ import type { Readiness } from "../../shared/base/readiness.ts";
 import type { ObjectSource } from "../../shared/objects/source.ts";
 import type { MeshModel } from "../mesh-model.ts";
 import type { DiscoveryServer } from "../push/discovery-server.ts";
+import type { StatusReport } from "../status/report.ts";
 
 export interface DebugDeps {
   readonly objects: ObjectSource;
   readonly model: MeshModel;
   readonly discovery: DiscoveryServer;
   readonly readiness: Readiness;
+  /** Limited to the pods of one node when it is named. */
+  readonly status: (node: string | undefined) => StatusReport;
 }
 
 export function debugRoutes(deps: DebugDeps): Readonly<Record<string, AdminHandler>> {
@@ -21,10 +24,7 @@ export function debugRoutes(deps: DebugDeps): Readonly<Record<string, AdminHandl
         ? textAnswer(200, "ready\n")
         : textAnswer(503, `not ready, pending: ${readiness.pending().join(", ")}\n`),
     "/debug/connections": () => jsonAnswer({ connections: discovery.reports() }),
-    "/debug/status": () => {
-      const { problems, skipped } = objects.snapshot;
-      return jsonAnswer({ problems, skipped, conditions: model.state.conditions });
-    },
+    "/debug/status": ({ query }) => jsonAnswer(deps.status(query.get("node") ?? undefined)),
     "/debug/snapshot": () => {
       const { revision, objects: all, problems, skipped } = objects.snapshot;
       const { workloads, services, policies, conditions } = model.state;
