@@ -18,7 +18,7 @@ const CLEAR_LINE = "\x1b[K";
 const CLEAR_BELOW = "\x1b[J";
 
 /** One line a check, as soon as it is known. */
-export function checkLine(check: Check, title: string): string {
+function checkLine(check: Check, title: string): string {
   return `${check.ok ? "ok     " : "FAILED "} ${title}\n         ${check.detail}\n`;
 }
 

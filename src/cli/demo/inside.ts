@@ -73,7 +73,7 @@ async function openStage(program: readonly string[], picture: Picture): Promise<
   }
 }
 
-export function summaryOf(checks: readonly Check[], seconds: number): object {
+function summaryOf(checks: readonly Check[], seconds: number): object {
   return {
     checks,
     ok: checks.every(({ ok }) => ok),

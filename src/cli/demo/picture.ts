@@ -45,13 +45,13 @@ export interface PictureState {
 const KEPT_KINDS = 40;
 
 /** `spiffe://cluster.local/ns/shop/sa/web` as `shop/web`. */
-export function shortIdentity(identity: string | undefined): string {
+function shortIdentity(identity: string | undefined): string {
   const parts = /\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity ?? "");
   return parts === null ? "" : `${parts[1]}/${parts[2]}`;
 }
 
 /** What an access log entry says in the picture; undefined when the other node's entry says it better. */
-export function connectionOf(
+function connectionOf(
   entry: AccessEntry,
   nameOf: (address: string) => string,
 ): Omit<ConnectionView, "count"> | undefined {

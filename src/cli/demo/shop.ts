@@ -37,7 +37,7 @@ function ztunnelPod(node: string, slot: string): PodSpec {
 }
 
 export const NODES: readonly string[] = ["node1", "node2"];
-export const ZTUNNEL_SLOTS: readonly string[] = ["a", "b"];
+const ZTUNNEL_SLOTS: readonly string[] = ["a", "b"];
 
 export const shop: TopologySpec = {
   nodes: NODES,

@@ -141,7 +141,7 @@ function writeEnrollment(folder: ObjectFolder, enrolled: boolean): void {
 }
 
 /** What a scene saw to be wrong. */
-export class CheckFailed extends Error {
+class CheckFailed extends Error {
   override readonly name = "CheckFailed";
 }
 

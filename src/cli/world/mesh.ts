@@ -10,9 +10,9 @@ import { type ManagedProcess, mustRun } from "./process.ts";
 import { type Pod, podOf, ROOT_IP } from "./topology.ts";
 import type { World } from "./world.ts";
 
-export const XDS_PLAIN_PORT = 15010;
-export const XDS_SECURE_PORT = 15012;
-export const READY_PORT = 15021;
+const XDS_PLAIN_PORT = 15010;
+const XDS_SECURE_PORT = 15012;
+const READY_PORT = 15021;
 export const STATS_PORT = 15020;
 const START_DEADLINE_MS = 30_000;
 const DRAIN_SECONDS = "6";

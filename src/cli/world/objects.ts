@@ -14,7 +14,7 @@ export function namespaceObject(name: string, labels: NamespaceLabels = {}): Kub
   return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels } };
 }
 
-export function podObject(pod: Pod): KubernetesObject {
+function podObject(pod: Pod): KubernetesObject {
   const ports = Object.entries(pod.ports).map(([name, containerPort]) => ({ name, containerPort }));
   const condition = (type: string): KubernetesObject => ({ type, status: "True" });
   return {

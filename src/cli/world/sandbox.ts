@@ -18,10 +18,7 @@ export function isInsideSandbox(): boolean {
 }
 
 /** How a program is started in a sandbox, with or without a user namespace. */
-export function sandboxCommand(
-  userNamespace: boolean,
-  program: readonly string[],
-): readonly string[] {
+function sandboxCommand(userNamespace: boolean, program: readonly string[]): readonly string[] {
   return [
     "setpriv",
     "--pdeathsig",

@@ -17,7 +17,7 @@ import { isInsideSandbox } from "./sandbox.ts";
 import { layOut, ROOT_IP, type Topology, type TopologySpec } from "./topology.ts";
 
 /** Everything of the world that is a file lies here: a file system in memory that only the sandbox sees. */
-export const WORLD_DIRECTORY = "/run/ambit";
+const WORLD_DIRECTORY = "/run/ambit";
 
 export class World {
   readonly topology: Topology;

@@ -7,7 +7,7 @@ import { exchange, get } from "./requests.ts";
 const KEPT_FAILURES = 20;
 
 /** Counts outcomes. */
-export class LoadTally {
+class LoadTally {
   #ok = 0;
   #failed = 0;
   #longestMs = 0;
