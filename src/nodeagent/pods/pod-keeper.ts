@@ -23,7 +23,7 @@ export interface KeeperDeps {
   readonly random: () => number;
   readonly redirector: Redirector;
   readonly probes: HostProbes;
-  readonly zds: Pick<ZdsServer, "add" | "remove">;
+  readonly zds: Pick<ZdsServer, "add" | "remove" | "connectionCount">;
   readonly status: StatusBook;
   readonly claims: NamespaceClaims;
   /** Time for peers to learn that a pod leaves, before its tunnel goes. */
@@ -41,6 +41,8 @@ export interface Leftover {
 }
 
 const RETRY: BackoffOptions = { initialMs: 500, maxMs: 15_000, jitter: 0.1 };
+
+const NO_ZTUNNEL = "waiting for a ztunnel to connect";
 
 export class PodKeeper {
   readonly uid: string;
@@ -125,6 +127,11 @@ export class PodKeeper {
       for (;;) {
         const move = nextMove(this.#rung, this.#wanted !== undefined);
         if (move.kind === "settled" || this.#loop === "stopped") break;
+        if (this.#mustWait(move)) {
+          // No failure of this pod, and no use in trying: whoever connects makes us go on.
+          this.#failure = NO_ZTUNNEL;
+          return;
+        }
         await this.#make(move);
       }
       this.#failure = undefined;
@@ -132,6 +139,11 @@ export class PodKeeper {
     } catch (thrown) {
       await this.#fail(describeError(thrown));
     }
+  }
+
+  #mustWait(move: Move): boolean {
+    const { zds } = this.#deps;
+    return move.kind === "up" && move.to === "announced" && zds.connectionCount === 0;
   }
 
   async #fail(reason: string): Promise<void> {

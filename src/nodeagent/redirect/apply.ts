@@ -18,7 +18,7 @@ import type { Slots } from "./slots.ts";
 
 export interface RedirectorDeps {
   readonly clock: Clock;
-  /** How many programs may run at once. */
+  /** How many pods are worked on at once: those that came first are done first, and the machine stays usable. */
   readonly slots: Slots;
 }
 
@@ -45,23 +45,27 @@ const packages = { nft: "nftables", ip: "iproute2" } as const;
 type Program = keyof typeof packages;
 
 export function commandRedirector(deps: RedirectorDeps): Redirector {
+  const { slots } = deps;
   return {
-    apply: async (namespace, options) => {
-      // Routing first: marks without it would send the answers of spoofed connections out of the pod.
-      await addRouting(deps, namespace);
-      await nft(deps, namespace, replaceScript(redirectionChains(options)));
-    },
-    release: (namespace) => nft(deps, namespace, replaceScript(releasedChains())),
-    remove: async (namespace) => {
-      await nft(deps, namespace, removeScript());
-      await removeRouting(deps, namespace);
-    },
+    apply: (namespace, options) =>
+      slots.use(async () => {
+        // Routing first: marks without it would send the answers of spoofed connections out of the pod.
+        await addRouting(deps, namespace);
+        await nft(deps, namespace, replaceScript(redirectionChains(options)));
+      }),
+    release: (namespace) => slots.use(() => nft(deps, namespace, replaceScript(releasedChains()))),
+    remove: (namespace) =>
+      slots.use(async () => {
+        await nft(deps, namespace, removeScript());
+        await removeRouting(deps, namespace);
+      }),
     applyHost: (rules) => nft(deps, undefined, hostScript(rules)),
     removeHost: () => nft(deps, undefined, removeHostScript()),
-    isApplied: async (namespace) => {
-      const { stdout } = await succeed(deps, "nft", ["list", "tables"], namespace);
-      return stdout.split("\n").includes(`table inet ${TABLE_NAME}`);
-    },
+    isApplied: (namespace) =>
+      slots.use(async () => {
+        const { stdout } = await succeed(deps, "nft", ["list", "tables"], namespace);
+        return stdout.split("\n").includes(`table inet ${TABLE_NAME}`);
+      }),
   };
 }
 
@@ -129,16 +133,13 @@ async function run(
   namespace: Place,
   input = "",
 ): Promise<CommandResult> {
-  return deps.slots.use(async () => {
-    try {
-      return await runCommand(
-        { program, args, input, timeoutMs: COMMAND_TIMEOUT_MS, ...(namespace && { namespace }) },
-        deps.clock,
-      );
-    } catch (thrown) {
-      throw isMissing(thrown) ? missing(program) : thrown;
-    }
-  });
+  const place = namespace === undefined ? {} : { namespace };
+  try {
+    const command = { program, args, input, timeoutMs: COMMAND_TIMEOUT_MS, ...place };
+    return await runCommand(command, deps.clock);
+  } catch (thrown) {
+    throw isMissing(thrown) ? missing(program) : thrown;
+  }
 }
 
 function failure(program: Program, namespace: Place, result: CommandResult): MeshError {
