@@ -72,9 +72,13 @@ export class Envoy {
     writeFileSync(config, JSON.stringify(bootstrap));
     const flags = ["-c", config, "--admin-address-path", admin, "--log-path", join(dir, "log")];
     const limits = ["--concurrency", "1", "--use-dynamic-base-id", "--drain-time-s", "2"];
-    const child = spawn(binary, [...flags, ...limits, "--log-level", "warning"], {
-      stdio: "ignore",
-    });
+    const child = spawn(
+      binary,
+      [...flags, ...limits, "--log-level", "warning", "--file-flush-interval-msec", "50"],
+      {
+        stdio: "ignore",
+      },
+    );
     try {
       const adminAddress = await eventually(child, dir, () => readIfAny(admin));
       const ports = await eventually(child, dir, () => listenerPorts(adminAddress, resources));

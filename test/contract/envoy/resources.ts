@@ -18,9 +18,12 @@ export interface Http2Options {
 }
 
 const type = (name: string): string => `type.googleapis.com/${name}`;
-const loopback = (port: number): object => ({
-  socket_address: { address: "127.0.0.1", port_value: port },
-});
+
+/** `10.0.0.1:15008`; port 0 takes a free one. */
+function socketAddress(at: string): object {
+  const [address, port] = at.split(":");
+  return { socket_address: { address, port_value: Number(port) } };
+}
 
 function http2({ windows, maxStreams }: Http2Options): object {
   return {
@@ -52,32 +55,43 @@ function mutualTls(own: KeyedCertificate, peerUri: string): object {
   };
 }
 
-function cluster(name: string, port: number, more: object = {}): object {
+/** `to` is a port on loopback or an address with a port. */
+function cluster(name: string, to: number | string, more: object = {}): object {
+  const at = typeof to === "number" ? `127.0.0.1:${to}` : to;
   return {
     name,
     type: "STATIC",
     connect_timeout: "5s",
     load_assignment: {
       cluster_name: name,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: loopback(port) } }] }],
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(at) } }] }],
     },
     ...more,
   };
 }
 
-export function plainCluster(name: string, port: number): object {
-  return cluster(name, port);
+export function plainCluster(name: string, to: number | string): object {
+  return cluster(name, to);
 }
 
-/** HBONE towards `port`: HTTP/2 over mutual TLS, the peer's SPIFFE URI compared exactly. */
+export interface HboneClusterOptions extends Http2Options {
+  /** Own address of the connections. */
+  readonly sourceIp?: string;
+}
+
+/** HBONE: HTTP/2 over mutual TLS, the peer's SPIFFE URI compared exactly. */
 export function hboneCluster(
   name: string,
-  port: number,
+  to: number | string,
   own: KeyedCertificate,
   peerUri: string,
-  options: Http2Options = {},
+  options: HboneClusterOptions = {},
 ): object {
-  return cluster(name, port, {
+  const { sourceIp } = options;
+  return cluster(name, to, {
+    ...(sourceIp === undefined
+      ? {}
+      : { upstream_bind_config: { source_address: { address: sourceIp, port_value: 0 } } }),
     transport_socket: {
       name: "envoy.transport_sockets.tls",
       typed_config: {
@@ -106,7 +120,7 @@ export function tunnelingListener(
 ): object {
   return {
     name,
-    address: loopback(0),
+    address: socketAddress("127.0.0.1:0"),
     filter_chains: [
       {
         filters: [
@@ -135,6 +149,46 @@ export interface TerminationOptions extends Http2Options {
   readonly maxRequestsPerConnection?: number;
   /** From the first GOAWAY to the last one. */
   readonly drainTimeout?: string;
+  /** Where to listen, in place of a free port on loopback. */
+  readonly at?: string;
+  /** File for one line of JSON for each finished tunnel. */
+  readonly accessLog?: string;
+}
+
+/** What Envoy itself says it has seen of a tunnel. */
+export interface AccessLogLine {
+  readonly authority: string;
+  readonly method: string;
+  readonly status: number;
+  readonly peer: string;
+  readonly baggage: string;
+  readonly forwarded: string;
+  readonly traceparent: string;
+  readonly tlsVersion: string;
+  readonly cipher: string;
+}
+
+const accessLogFormat: Readonly<Record<keyof AccessLogLine, string>> = {
+  authority: "%REQ(:AUTHORITY)%",
+  method: "%REQ(:METHOD)%",
+  status: "%RESPONSE_CODE%",
+  peer: "%DOWNSTREAM_PEER_URI_SAN%",
+  baggage: "%REQ(BAGGAGE)%",
+  forwarded: "%REQ(FORWARDED)%",
+  traceparent: "%REQ(TRACEPARENT)%",
+  tlsVersion: "%DOWNSTREAM_TLS_VERSION%",
+  cipher: "%DOWNSTREAM_TLS_CIPHER%",
+};
+
+function accessLog(path: string): object {
+  return {
+    name: "envoy.access_loggers.file",
+    typed_config: {
+      "@type": type("envoy.extensions.access_loggers.file.v3.FileAccessLog"),
+      path,
+      log_format: { json_format: accessLogFormat },
+    },
+  };
 }
 
 /** Terminates CONNECT on mutual TLS and copies each tunnel to the cluster. */
@@ -145,7 +199,7 @@ export function terminatingListener(
   peerUri: string,
   options: TerminationOptions = {},
 ): object {
-  const { maxRequestsPerConnection, drainTimeout } = options;
+  const { maxRequestsPerConnection, drainTimeout, at = "127.0.0.1:0" } = options;
   const manager = {
     "@type": type(
       "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -153,6 +207,7 @@ export function terminatingListener(
     stat_prefix: name,
     codec_type: "HTTP2",
     http2_protocol_options: { allow_connect: true, ...http2(options) },
+    ...(options.accessLog === undefined ? {} : { access_log: [accessLog(options.accessLog)] }),
     ...(drainTimeout === undefined ? {} : { drain_timeout: drainTimeout }),
     ...(maxRequestsPerConnection === undefined
       ? {}
@@ -190,7 +245,7 @@ export function terminatingListener(
   };
   return {
     name,
-    address: loopback(0),
+    address: socketAddress(at),
     filter_chains: [
       {
         transport_socket: {
