@@ -57,10 +57,17 @@ class JoinedFlow implements Flow, PortListener {
   }
 
   abort(error: MeshError): void {
-    if (this.#state.kind !== "joined") return;
-    // Ends as if the first end had failed by this error; its own close is then only awaited.
-    this.portClosed(this.#first, { kind: "failed", error });
-    this.#first.abort();
+    if (this.#state.kind === "done") return;
+    if (this.#state.kind === "joined") {
+      // Ends as if the first end had failed by this error; its own close is then only awaited.
+      this.portClosed(this.#first, { kind: "failed", error });
+      this.#first.abort();
+      return;
+    }
+    // One end has closed already; the other may wait for a reader that never comes.
+    const { closed } = this.#state;
+    this.#state = { kind: "ending", closed, end: { error } };
+    this.#otherThan(closed).abort();
   }
 
   portClosed(port: Port, close: PortClose): void {
@@ -73,8 +80,12 @@ class JoinedFlow implements Flow, PortListener {
     if (this.#state.kind !== "joined") return;
     const end: FlowEnd = close.kind === "failed" ? { error: close.error } : {};
     this.#state = { kind: "ending", closed: port, end };
-    const other = port === this.#first ? this.#second : this.#first;
+    const other = this.#otherThan(port);
     if (close.kind === "clean") other.settle();
     else other.abort();
+  }
+
+  #otherThan(port: Port): Port {
+    return port === this.#first ? this.#second : this.#first;
   }
 }

@@ -5,8 +5,8 @@
 
 export type ClosedHow = "reset-by-us" | "ended";
 
-/** Beyond what a peer can have under way. */
-const remembered = 1024;
+/** Beyond what a peer can have under way at once. */
+const remembered = 256;
 
 export class ClosedStreams {
   readonly #closed = new Map<number, ClosedHow>();

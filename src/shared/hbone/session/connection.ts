@@ -56,7 +56,10 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
   #linger: Timer | undefined;
   #settleClosed: (() => void) | undefined;
   #settingsSeen = false;
-  /** The tunnel of the DATA frame under way; undefined while its payload is dropped. */
+  /**
+   * The tunnel of the DATA frame under way; undefined while its payload is dropped. One that ends within the frame stays
+   * here: it drops the rest itself, and gives the session its credit.
+   */
   #dataTunnel: Http2Tunnel | undefined;
   #dataIsEmpty = false;
 
@@ -357,7 +360,6 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
     this.tunnels.delete(tunnel.id);
     this.#sender.forget(tunnel);
     this.closedStreams.add(tunnel.id, how);
-    if (this.#dataTunnel === tunnel) this.#dataTunnel = undefined;
   }
 
   #isOver(): boolean {

@@ -88,7 +88,8 @@ export class FrameWriter {
     const at = this.#outbox.reserve(frameHeaderBytes + pingBytes);
     const flags = ack ? frameFlag.ack : 0;
     const to = putFrameHeader(this.#outbox.block, at, pingBytes, frameType.ping, flags, 0);
-    this.#outbox.block.set(payload, to);
+    const block = this.#outbox.block;
+    for (let index = 0; index < pingBytes; index++) block[to + index] = payload[index] ?? 0;
     this.#outbox.flushSoon();
   }
 

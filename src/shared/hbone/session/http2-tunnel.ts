@@ -110,6 +110,7 @@ export class Http2Tunnel implements TunnelStream, Port {
   /** The session broke. */
   fail(error: MeshError): void {
     this.#stopSending();
+    this.#remoteEnded = true;
     this.#closed({ kind: "failed", error });
   }
 

@@ -21,6 +21,7 @@ export class Liveness {
   /** Until the next PING, or until the deadline of the one under way. */
   #timer: Timer;
   #sequence = 0;
+  #stopped = false;
 
   constructor(clock: Clock, settings: HboneSettings, events: LivenessEvents) {
     this.#clock = clock;
@@ -31,7 +32,12 @@ export class Liveness {
 
   /** An acknowledged PING came; others' payloads are ignored. */
   pong(bytes: Uint8Array, start: number): void {
-    if (uint32At(bytes, start) !== mark || uint32At(bytes, start + 4) !== this.#sequence) return;
+    if (
+      this.#stopped ||
+      uint32At(bytes, start) !== mark ||
+      uint32At(bytes, start + 4) !== this.#sequence
+    )
+      return;
     this.#sequence++;
     this.#timer.cancel();
     this.#timer = this.#scheduled();
@@ -39,6 +45,7 @@ export class Liveness {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#timer.cancel();
   }
 

@@ -59,6 +59,8 @@ export class Outbox implements TurnWork {
 
   /** Makes room for `length` octets behind what waits; write them to `block` at the returned place before the next call. */
   reserve(length: number): number {
+    // Octets for a closed outbox go nowhere: `block` is empty.
+    if (this.#closed) return 0;
     const at = this.#fill;
     this.#fill += length;
     if (this.#fill > (this.#slab?.size ?? 0)) this.#grow(at);

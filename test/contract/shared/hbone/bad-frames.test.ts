@@ -275,6 +275,31 @@ describe("a server resets one stream", () => {
     await ended;
   });
 
+  test("the rest of a frame whose stream is reset meanwhile is given back", async () => {
+    const { client, server: socket } = await tlsPair();
+    const limits = { ...defaultHboneSettings("server"), connectionWindowBytes: 65_535 };
+    let reset = (): void => undefined;
+    const session = serveHbone(socket, limits, systemClock, (tunnel) => {
+      const stream = tunnel.accept([]);
+      reset = () => stream.reset(8);
+    });
+    const peer = new RawPeer(client);
+    const frame = data(1, 0, 60_000);
+    client.write(Buffer.concat([hello, open(1), frame.subarray(0, 20_000)]));
+    await peer.find((found) => found.type === 1);
+    reset();
+    await peer.resetCode(1);
+    client.write(Buffer.concat([frame.subarray(20_000), rawFrame(6, 0, 0, "0000000000000000")]));
+    await peer.find((found) => found.type === 6);
+    const returned = peer.frames
+      .filter((found) => found.type === 8 && found.streamId === 0)
+      .reduce((sum, found) => sum + found.payload.readUInt32BE(0), 0);
+    // Portions of half a window: without the rest of the frame nothing would have come.
+    assert.ok(returned >= 32_768, `${returned} octets returned`);
+    client.destroy();
+    await session.closed;
+  });
+
   test("padding and the payload of dead streams do not eat the session window", async () => {
     const { peer, ended } = await server();
     const padded = rawFrame(0, 8, 1, Buffer.concat([Buffer.from([200]), Buffer.alloc(200)]));

@@ -197,6 +197,28 @@ describe("breaks", () => {
     await through.close();
   });
 
+  test("abort also ends a flow whose one end has closed while the other does not read", async () => {
+    const readers: Socket[] = [];
+    const app = await listen((socket) => {
+      socket.on("error", () => undefined);
+      readers.push(socket.pause());
+    });
+    const through = await mesh(app);
+    const { socket } = await through.open();
+    socket.on("error", () => undefined);
+    await until(() => through.serverFlows.length === 1, "accepted");
+    socket.write(Buffer.alloc(3_000_000));
+    await delay(50);
+    // CANCEL reads as the end of the stream; what came before still waits for the application.
+    socket.resetAndDestroy();
+    await delay(50);
+    const flow = through.serverFlows[0];
+    flow?.abort(new MeshError("drained", "deadline"));
+    await flow?.done;
+    for (const reader of readers) reader.destroy();
+    await through.close();
+  });
+
   test("the session breaks: every flow ends with the error, nothing remains", async () => {
     const app = await echoServer();
     const through = await mesh(app);
