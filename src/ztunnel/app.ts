@@ -6,7 +6,7 @@ import { type AdminServer, startAdminServer } from "../shared/admin/http-server.
 import { indexRoute, operatorRoutes } from "../shared/admin/operator-routes.ts";
 import { readinessRoutes } from "../shared/admin/readiness-server.ts";
 import { statsRoutes } from "../shared/admin/stats-routes.ts";
-import type { Clock } from "../shared/base/clock.ts";
+import type { Clock, Timer } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
 import { Readiness } from "../shared/base/readiness.ts";
 import type { MeshUpdate } from "../shared/model/mesh-update.ts";
@@ -14,6 +14,7 @@ import { MeshStore } from "../shared/model/store.ts";
 import { raiseFileLimit } from "../shared/os/limits.ts";
 import { hostNetwork } from "../shared/os/pod-network.ts";
 import { verifyPrivileges } from "../shared/os/privileges.ts";
+import { releaseStartupPages } from "../shared/os/resident-pages.ts";
 import { createLogger, LogFilter, type Logger } from "../shared/telemetry/logger.ts";
 import { Metrics } from "../shared/telemetry/metrics.ts";
 import type { XdsClient } from "../shared/xds/delta-client.ts";
@@ -33,6 +34,9 @@ import { type NodeScope, socketOptions } from "./proxy/scope.ts";
 import { createDnsMetrics } from "./telemetry/dns-metrics.ts";
 import { createZtunnelMetrics, type ZtunnelMetrics } from "./telemetry/metrics.ts";
 import { TrafficReporter } from "./telemetry/report.ts";
+
+/** From readiness to the release of the start's pages: the first connections have compiled the data path by then. */
+const SHRINK_AFTER_MS = 1_000;
 
 export interface ZtunnelDeps {
   readonly config: ZtunnelConfig;
@@ -266,8 +270,7 @@ export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
       own = await startOwnProxies(core);
       proxyStarted.release();
       dnsStarted?.release();
-      const stopReady = readiness.onReady(() => logger.info("ready"));
-      if (readiness.ready) logger.info("ready");
+      const stopReady = onReady(core);
       await Promise.race([serveZds(core, zds.signal), aborted(stop)]);
       stopReady();
     }
@@ -282,6 +285,23 @@ export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
     await Promise.all(admin.map((server) => server.close()));
     await clock.sleep(0);
   }
+}
+
+/** Announces readiness each time, and shrinks the process the first time. Returns the way to stop. */
+function onReady({ readiness, logger, deps }: Core): () => void {
+  let shrink: Timer | undefined;
+  const announce = (): void => {
+    logger.info("ready");
+    shrink ??= deps.clock.after(SHRINK_AFTER_MS, () => {
+      logger.debug("released the pages of the start", { bytes: releaseStartupPages() });
+    });
+  };
+  const stop = readiness.onReady(announce);
+  if (readiness.ready) announce();
+  return () => {
+    stop();
+    shrink?.cancel();
+  };
 }
 
 /** Serves the node agent; in dedicated mode there is none, and this never ends. */

@@ -38,6 +38,8 @@ interface Libc {
   readonly recvmsg: (fd: number, message: unknown, flags: number) => number;
   readonly getrlimit: (resource: number, limits: Uint8Array) => number;
   readonly setrlimit: (resource: number, limits: Uint8Array) => number;
+  /** Drops or marks pages of a range of addresses. */
+  readonly madvise: (address: bigint, length: number, advice: number) => number;
   readonly ioctl: (fd: number, request: number) => number;
   /** Variadic in C: the third argument is a type name and the fourth its value. */
   readonly fcntl: (fd: number, command: number, type: "int", value: number) => number;
@@ -68,6 +70,7 @@ function bindLibc(): Libc {
     recvmsg: library.func("intptr_t recvmsg(int, void *, int)"),
     getrlimit: library.func("int getrlimit(int, void *)"),
     setrlimit: library.func("int setrlimit(int, void *)"),
+    madvise: library.func("int madvise(uintptr_t, size_t, int)"),
     ioctl: library.func("int ioctl(int, unsigned long)"),
     fcntl: library.func("int fcntl(int, int, ...)"),
   };
