@@ -1,7 +1,8 @@
 /** `ambit nodeagent`: decides which pods of this node are in the mesh and captures them. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { cleanUpNode, runNodeAgent } from "../nodeagent/process.ts";
-import { logLevels } from "../shared/telemetry/logger.ts";
+import { cleanUpNode, type ListenAddress, runNodeAgent } from "../nodeagent/process.ts";
+import { parseAuthority } from "../shared/net/authority.ts";
+import { LogFilter, logLevels } from "../shared/telemetry/logger.ts";
 import type { CommandIo } from "./command.ts";
 
 interface NodeAgentArguments {
@@ -12,7 +13,7 @@ interface NodeAgentArguments {
   readonly releaseGraceMs: number;
   readonly releaseDrainMs: number;
   readonly probes: "off" | "any" | number;
-  readonly monitoringAddr?: string;
+  readonly monitoringAddr?: ListenAddress;
   readonly log: string;
   readonly logFormat: "plain" | "json";
   readonly cleanup: boolean;
@@ -27,6 +28,20 @@ function parseProbes(text: string): "off" | "any" | number {
   if (text === "off" || text === "any") return text;
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("expected a user id, any or off");
   return Number(text);
+}
+
+function parseListenAddress(text: string): ListenAddress {
+  const authority = parseAuthority(text);
+  if (authority === undefined) throw new InvalidArgumentError("expected host:port");
+  return authority.kind === "address"
+    ? { host: authority.address.ip, port: authority.address.port }
+    : { host: authority.host, port: authority.port };
+}
+
+function parseLogDirectives(text: string): string {
+  const problem = new LogFilter("info").apply(text);
+  if (problem !== undefined) throw new InvalidArgumentError(problem);
+  return text;
 }
 
 export function build(io: CommandIo): Command {
@@ -53,8 +68,17 @@ export function build(io: CommandIo): Command {
         .argParser(parseProbes)
         .default("off"),
     )
-    .option("--monitoring-addr <host:port>", "serve /metrics, /healthz/ready and /debug/pods there")
-    .option("--log <directives>", `${logLevels.join(", ")}, or per scope: zds=debug`, "info")
+    .addOption(
+      new Option(
+        "--monitoring-addr <host:port>",
+        "serve /metrics, /healthz/ready and /debug/pods there",
+      ).argParser(parseListenAddress),
+    )
+    .addOption(
+      new Option("--log <directives>", `${logLevels.join(", ")}, or per scope: zds=debug`)
+        .argParser(parseLogDirectives)
+        .default("info"),
+    )
     .addOption(
       new Option("--log-format <format>", "of the log lines")
         .choices(["plain", "json"])

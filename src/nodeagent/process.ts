@@ -6,7 +6,6 @@ import { statsRoutes } from "../shared/admin/stats-routes.ts";
 import { systemClock } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
 import { Readiness } from "../shared/base/readiness.ts";
-import { parseAuthority } from "../shared/net/authority.ts";
 import { openFileSource } from "../shared/objects/file/source.ts";
 import {
   redirectionStatusDir,
@@ -23,6 +22,11 @@ import { commandRedirector, type Redirector } from "./redirect/apply.ts";
 import { type HostProbes, hostProbes, noHostProbes } from "./redirect/host-probes.ts";
 import { Slots } from "./redirect/slots.ts";
 
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface NodeAgentSettings {
   /** File or folder of objects. */
   readonly config: string;
@@ -33,7 +37,7 @@ export interface NodeAgentSettings {
   readonly releaseDrainMs: number;
   /** Let probes of the node pass into captured pods: those of one user, or of any program. */
   readonly probes: "off" | "any" | number;
-  readonly monitoringAddr?: string;
+  readonly monitoringAddr?: ListenAddress;
   readonly log: string;
   readonly logFormat: "plain" | "json";
 }
@@ -135,17 +139,10 @@ async function withLog(
 }
 
 async function monitor(
-  address: string | undefined,
+  address: ListenAddress | undefined,
   agent: NodeAgent,
 ): Promise<AdminServer | undefined> {
   if (address === undefined) return undefined;
-  const authority = parseAuthority(address);
-  if (authority === undefined)
-    throw new Error(`Cannot read the monitoring address: ${JSON.stringify(address)}`);
-  const [host, port] =
-    authority.kind === "address"
-      ? [authority.address.ip, authority.address.port]
-      : [authority.host, authority.port];
   const metrics = new Metrics();
   const pods = metrics.gauge({
     name: "nodeagent_pods",
@@ -168,8 +165,8 @@ async function monitor(
   });
   return startAdminServer({
     name: "monitoring",
-    hosts: [host],
-    port,
+    hosts: [address.host],
+    port: address.port,
     routes: {
       ...statsRoutes(metrics),
       ...readinessRoutes(new Readiness()),
