@@ -4,9 +4,11 @@
  */
 import "../../support/sandbox.ts";
 import assert from "node:assert/strict";
+import { existsSync, writeFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { NodeAgent } from "../../../src/nodeagent/app.ts";
+import { cleanUpNode } from "../../../src/nodeagent/process.ts";
 import { commandRedirector, type Redirector } from "../../../src/nodeagent/redirect/apply.ts";
 import { hostProbes } from "../../../src/nodeagent/redirect/host-probes.ts";
 import { Slots } from "../../../src/nodeagent/redirect/slots.ts";
@@ -281,6 +283,34 @@ describe("probes of the node", () => {
     await real.removeHost();
     assert.equal(sh("nft list tables"), "");
   });
+});
+
+it("cleaning up a node leaves nothing of the mesh in its pods, nor in its status", async () => {
+  await real.apply(pods[0].namespace, {
+    captureDns: true,
+    captureInbound: true,
+    virtualInterfaces: [],
+  });
+  await real.applyHost({ pods: [pods[0].v4], proberUid: undefined });
+  sh("mkdir -p /run/objects/.ambit/status && touch /run/objects/.ambit/status/n1.json");
+  writeFileSync("/run/objects/pods.yaml", objects(true, a, b));
+  const settings = {
+    config: "/run/objects",
+    node: "n1",
+    zds: zdsPath,
+    dnsCapture: true,
+    releaseGraceMs: 0,
+    releaseDrainMs: 0,
+    probes: "off",
+    log: "off",
+    logFormat: "plain",
+  } as const;
+  await cleanUpNode(settings);
+  assert.deepEqual([captured(pods[0]), captured(pods[1])], [false, false]);
+  assert.equal(inPod(pods[0], "ip rule").includes("0x111"), false);
+  assert.equal(sh("nft list tables"), "");
+  assert.equal(existsSync("/run/objects/.ambit/status/n1.json"), false);
+  await cleanUpNode(settings);
 });
 
 describe("trouble with one pod", () => {
