@@ -56,6 +56,20 @@ prepare_envoy() {
   rm -rf "$log" "$envoy.$$"
 }
 
+# prepare_h2spec builds h2spec, the conformance cases of HTTP/2, where a Go toolchain is present. H2SPEC_BIN names another one.
+# Where it cannot be had, the tests with it are skipped by name.
+prepare_h2spec() {
+  h2spec="${XDG_CACHE_HOME:-$HOME/.cache}/ambit/h2spec-2.2.1"
+  if [ -n "${H2SPEC_BIN:-}" ] || [ -x "$h2spec/h2spec" ] || ! command -v go >/dev/null 2>&1; then return 0; fi
+  echo "ambit: building h2spec 2.2.1 for its tests" >&2
+  log=$(mktemp)
+  GOBIN="$h2spec" GOFLAGS=-modcacherw timeout 300 go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible >"$log" 2>&1 || {
+    tail -n 2 "$log" >&2
+    echo "ambit: h2spec could not be built; its tests are skipped" >&2
+  }
+  rm -f "$log"
+}
+
 prepare_bundle() {
   if [ ! -f dist/ambit.mjs ] || [ -n "$(find src scripts/build.mjs package-lock.json -newer dist/ambit.mjs -print -quit)" ]; then
     node scripts/build.mjs >&2

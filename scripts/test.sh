@@ -5,6 +5,7 @@
 prepare_npm
 prepare_tools ip:iproute2 nft:nftables unshare:util-linux h2load:nghttp2-client openssl:openssl dig:bind9-dnsutils
 prepare_envoy
+prepare_h2spec
 prepare_bundle
 for word in "$@"; do
   case $word in

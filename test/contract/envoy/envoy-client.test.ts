@@ -16,13 +16,15 @@ const catalog = newWorkload(root, { uris: [spiffe("shop/catalog")] });
 const stranger = newWorkload(newRoot("others"), { uris: [spiffe("shop/web")] });
 const headers = { baggage: "k8s.namespace.name=shop", forwarded: 'for="192.0.2.1:5"' };
 
+// Counted as skipped where Envoy is absent; a skipped suite is not.
+test("Envoy is installed", { skip: withoutEnvoy }, (context) => context.diagnostic(envoyVersion()));
+
 describe("Envoy as the HBONE client of our server", { skip: withoutEnvoy }, () => {
   let echo: Server;
   let server: HboneServer;
   let envoy: Envoy;
 
   before(async () => {
-    console.log(`# peer: Envoy ${envoyVersion()}`);
     echo = await echoServer();
     // Short liveness PINGs: Envoy must answer them all the time.
     server = await HboneServer.listen(catalog, portOf(echo), { pingIntervalMs: 100 });

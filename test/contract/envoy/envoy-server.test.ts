@@ -15,6 +15,9 @@ const web = newWorkload(root, { uris: [spiffe("shop/web")] });
 const catalog = newWorkload(root, { uris: [spiffe("shop/catalog")] });
 const stranger = newWorkload(root, { uris: [spiffe("shop/stranger")] });
 
+// Counted as skipped where Envoy is absent; a skipped suite is not.
+test("Envoy is installed", { skip: withoutEnvoy }, (context) => context.diagnostic(envoyVersion()));
+
 describe("Envoy as the HBONE server of our client", { skip: withoutEnvoy }, () => {
   let echo: Server;
   /** Behind the listener `scripted`: what a test wants of it. */
@@ -34,7 +37,6 @@ describe("Envoy as the HBONE server of our client", { skip: withoutEnvoy }, () =
   };
 
   before(async () => {
-    console.log(`# peer: Envoy ${envoyVersion()}`);
     echo = await echoServer();
     app = await application((socket) => onSocket(socket));
     const unused = await application(() => undefined);

@@ -162,6 +162,9 @@ describe("Node's HTTP/2 client asks the ztunnel", () => {
   });
 });
 
+// Counted as skipped where Envoy is absent; a skipped suite is not.
+test("Envoy is installed", { skip: withoutEnvoy }, (context) => context.diagnostic(envoyVersion()));
+
 describe("Envoy and the ztunnel", { skip: withoutEnvoy }, () => {
   let client: Envoy;
   let server: Envoy;
@@ -180,7 +183,6 @@ describe("Envoy and the ztunnel", { skip: withoutEnvoy }, () => {
     });
 
   before(async () => {
-    console.log(`# peer: Envoy ${envoyVersion()}`);
     upstream = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       socket.on("error", () => socket.destroy());
       socket.pipe(socket);
