@@ -19,6 +19,7 @@ interface ControlPlaneArguments {
   readonly trustDomain: string;
   readonly clusterDomain: string;
   readonly rootNamespace: string;
+  readonly revision: string;
   readonly dryRunPolicies: boolean;
   readonly log: LogFilter;
   readonly logFormat: "plain" | "json";
@@ -67,6 +68,7 @@ export function build(io: CommandIo): Command {
       "policies here apply to the whole mesh",
       mesh.rootNamespace,
     )
+    .option("--revision <name>", "leave configuration labelled for other revisions", mesh.revision)
     .option(
       "--dry-run-policies",
       "send policies marked as a dry run, to be evaluated and reported",
@@ -106,6 +108,7 @@ async function run(options: ControlPlaneArguments, shutdown: AbortSignal): Promi
           clusterDomain: options.clusterDomain,
           trustDomain: options.trustDomain,
           rootNamespace: options.rootNamespace,
+          revision: options.revision,
           dryRunPolicies: options.dryRunPolicies,
         },
         maxConnectionAgeMs: THIRTY_MINUTES_MS,

@@ -81,7 +81,8 @@ async function ask(options: WhyArguments, io: CommandIo): Promise<Answer> {
   }
   try {
     const { clusterId, clusterDomain, trustDomain, rootNamespace, dryRunPolicies } = options;
-    const mesh = { clusterId, clusterDomain, trustDomain, rootNamespace, dryRunPolicies };
+    const stated = { clusterId, clusterDomain, trustDomain, rootNamespace, dryRunPolicies };
+    const mesh = { ...defaultMeshSettings, ...stated };
     const { record, problems } = await explainOffline({ config, mesh }, { from, to });
     for (const problem of problems) io.stderr(`ambit: ${problem}\n`);
     return { verdict: record.verdict, text: record.text, json: record };

@@ -41,7 +41,7 @@ export function statusReport(
   settings: MeshSettings,
   node?: string,
 ): StatusReport {
-  const table = new ObjectTable(snapshot.objects);
+  const table = new ObjectTable(snapshot.objects, settings.revision);
   const counts = new Map<string, number>();
   for (const { kind } of snapshot.objects.values()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   const pods = table

@@ -1,6 +1,7 @@
 /** The objects of a snapshot, sorted out once for all builders of a pass. */
 import type { Labels } from "../../shared/model/enrollment.ts";
 import type { Kind, MeshObject, ObjectOf } from "../../shared/objects/kinds.ts";
+import { REVISION_LABEL } from "./names.ts";
 
 export class ObjectTable {
   readonly #byKind = new Map<Kind, readonly MeshObject[]>();
@@ -9,9 +10,10 @@ export class ObjectTable {
   readonly #nodes = new Map<string, ObjectOf<"Node">>();
 
   /** A kind of which nothing changed since `previous` keeps its list, so that lists can be compared as references. */
-  constructor(objects: ReadonlyMap<string, MeshObject>, previous?: ObjectTable) {
+  constructor(objects: ReadonlyMap<string, MeshObject>, revision: string, previous?: ObjectTable) {
     this.#byKey = objects;
-    for (const [kind, list] of groupBy(objects.values(), (object) => object.kind)) {
+    const ours = inRevision(objects.values(), revision);
+    for (const [kind, list] of groupBy(ours, (object) => object.kind)) {
       const before = previous === undefined ? undefined : previous.#byKind.get(kind);
       this.#byKind.set(kind, before !== undefined && sameItems(before, list) ? before : list);
     }
@@ -41,24 +43,33 @@ export class ObjectTable {
   }
 }
 
+/** Configuration that is labelled for another control plane's revision is not ours; what a cluster consists of always is. */
+function* inRevision(objects: Iterable<MeshObject>, revision: string): Iterable<MeshObject> {
+  for (const object of objects) {
+    const label = object.metadata.labels[REVISION_LABEL];
+    if (label === undefined || label === revision || !REVISIONED.has(object.kind)) yield object;
+  }
+}
+
+const REVISIONED: ReadonlySet<Kind> = new Set([
+  "AuthorizationPolicy",
+  "PeerAuthentication",
+  "ServiceEntry",
+  "WorkloadEntry",
+]);
+
 const none: readonly MeshObject[] = [];
 
 function sameItems(a: readonly MeshObject[], b: readonly MeshObject[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index]);
 }
 
-/** Older first; objects of the same age, or of unknown age, by namespace and name. */
+/** Older first. For a stable sort: objects of the same or of unknown age stay in the order of their source. */
 export function byAge(a: MeshObject, b: MeshObject): number {
-  const left = a.metadata.creationTimestamp ?? "";
-  const right = b.metadata.creationTimestamp ?? "";
-  return (
-    compareText(left, right) ||
-    compareText(a.metadata.namespace, b.metadata.namespace) ||
-    compareText(a.metadata.name, b.metadata.name)
-  );
+  return compareText(a.metadata.creationTimestamp ?? "", b.metadata.creationTimestamp ?? "");
 }
 
-export function compareText(a: string, b: string): number {
+function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 

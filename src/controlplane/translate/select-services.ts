@@ -1,6 +1,6 @@
 /** When several objects claim one hostname: one winner in each namespace, and one of those is canonical for everybody else. */
 
-import { byAge, compareText, groupBy } from "./objects.ts";
+import { byAge, groupBy } from "./objects.ts";
 import type { ServiceInfo } from "./service-info.ts";
 
 export function selectServices(
@@ -27,9 +27,7 @@ export function selectServices(
 /** A Kubernetes service beats everything; among the rest the oldest stands. */
 function better(a: ServiceInfo, b: ServiceInfo): ServiceInfo {
   if (a.source.kind !== b.source.kind) return a.source.kind === "Service" ? a : b;
-  return (byAge(a.source, b.source) || compareText(a.service.namespace, b.service.namespace)) <= 0
-    ? a
-    : b;
+  return byAge(a.source, b.source) <= 0 ? a : b;
 }
 
 function mayBeCanonical(info: ServiceInfo): boolean {

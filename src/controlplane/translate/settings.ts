@@ -7,6 +7,8 @@ export interface MeshSettings {
   readonly trustDomain: string;
   /** Policies here apply to the whole mesh; its network label names the network of the cluster. */
   readonly rootNamespace: string;
+  /** Configuration labelled for another revision is left to that one. */
+  readonly revision: string;
   /** Whether policies marked as a dry run are sent for evaluation and report. */
   readonly dryRunPolicies: boolean;
 }
@@ -16,5 +18,6 @@ export const defaultMeshSettings: MeshSettings = {
   clusterDomain: "cluster.local",
   trustDomain: "cluster.local",
   rootNamespace: "istio-system",
+  revision: "default",
   dryRunPolicies: false,
 };

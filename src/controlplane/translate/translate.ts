@@ -54,7 +54,7 @@ export class Translator {
   }
 
   translate(input: TranslationInput): MeshState {
-    const objects = new ObjectTable(input.objects, this.#objects);
+    const objects = new ObjectTable(input.objects, this.#settings.revision, this.#objects);
     this.#objects = objects;
     const around = this.#services.build(objects, input.autoAddresses);
     const policies = this.#policies.build(objects);

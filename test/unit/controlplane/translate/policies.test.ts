@@ -356,3 +356,28 @@ test("a selector in the root namespace is no mesh-wide policy", () => {
   assert.deepEqual(workloadOf(state, "a").authorizationPolicies, []);
   assert.deepEqual(workloadOf(state, "r").authorizationPolicies, []);
 });
+
+test("configuration of another revision is left alone; pods and services are everybody's", () => {
+  const rev = (value: string) => ({ labels: { "istio.io/rev": value } });
+  assert.equal(translate(policy({}, rev("canary"))).policies.size, 0);
+  assert.equal(translate(policy({}, rev("default"))).policies.size, 1);
+  assert.equal(
+    translate(policy({}, rev("canary")), { settings: { revision: "canary" } }).policies.size,
+    1,
+  );
+  assert.equal(translate(pod("a", { labels: { "istio.io/rev": "canary" } })).workloads.size, 1);
+});
+
+test("without dates the first in the file counts as the oldest", () => {
+  const of = (first: string, second: string) =>
+    workloadOf(
+      translate([
+        istio("PeerAuthentication", "z", mode(first)),
+        istio("PeerAuthentication", "a", mode(second)),
+        pod("a"),
+      ]),
+      "a",
+    ).authorizationPolicies;
+  assert.deepEqual(of("STRICT", "PERMISSIVE"), [strict]);
+  assert.deepEqual(of("PERMISSIVE", "STRICT"), []);
+});
