@@ -1,6 +1,7 @@
 /** `ambit ztunnel`: the node proxy, configured by the reference's environment alone (wire/ztunnel.md section 10). */
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { setFlagsFromString } from "node:v8";
 import { Command } from "commander";
 import { systemClock } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
@@ -43,6 +44,14 @@ function surviveDefects(config: ZtunnelConfig, lines: LineWriter): void {
   process.on("unhandledRejection", report);
 }
 
+/**
+ * By itself V8 lets the heap grow to several times of what lives in it before it collects. Connections make garbage in
+ * proportion to their number, so under load that is tens of megabytes of nothing; 60 % costs no measurable CPU.
+ */
+function keepHeapSmall(): void {
+  setFlagsFromString("--heap-growing-percent=60");
+}
+
 async function run(io: CommandIo): Promise<void> {
   const config = loadConfig({
     env: io.env,
@@ -50,6 +59,7 @@ async function run(io: CommandIo): Promise<void> {
     fileExists: existsSync,
     cpus: availableParallelism(),
   });
+  keepHeapSmall();
   const lines = createLineWriter(1, systemClock);
   surviveDefects(config, lines);
   try {
