@@ -2,16 +2,36 @@
 import type { PodNetwork } from "../shared/os/network.ts";
 import { podNetwork } from "../shared/os/pod-network.ts";
 import type { PodState } from "./admin/config-dump.ts";
+import { lookup } from "./dns/lookup.ts";
 import type { DnsMetrics } from "./dns/metrics.ts";
 import { type NamespaceId, podResolvConfPaths } from "./dns/pod-resolv-conf.ts";
 import { resolverFromFiles } from "./dns/resolv-conf-file.ts";
 import { startDnsServer } from "./dns/server.ts";
 import type { Pod, PodInfo, PodProxy, PodProxyFactory } from "./inpod/pod-proxy.ts";
-import { type ProxyKind, type RunningPodProxy, startPodProxy } from "./proxy/pod-proxy.ts";
+import {
+  type Companion,
+  type ProxyKind,
+  type RunningPodProxy,
+  startPodProxy,
+} from "./proxy/pod-proxy.ts";
 import type { NodeScope, PodScope } from "./proxy/scope.ts";
+import { startSocks5 } from "./proxy/socks5.ts";
 
 /** Our own, where the pod's cannot be read: what the node can ask, the pod can ask through us. */
 const resolvConf = "/etc/resolv.conf";
+
+/** Several as one. */
+function companions(...members: readonly (Companion | undefined)[]): Companion {
+  const present = members.filter((member) => member !== undefined);
+  return {
+    drain: async (deadlineMs) => {
+      await Promise.all(present.map((member) => member.drain(deadlineMs)));
+    },
+    stop: () => {
+      for (const member of present) member.stop();
+    },
+  };
+}
 
 export class PodProxies implements PodProxyFactory {
   readonly #node: NodeScope;
@@ -55,13 +75,35 @@ export class PodProxies implements PodProxyFactory {
     kind: ProxyKind,
     namespace?: NamespaceId,
   ): Promise<RunningPodProxy> {
-    const { config } = this.#node;
     return startPodProxy(this.#node, info, network, {
       kind,
-      ...(config.dnsProxy && kind !== "self-inbound"
-        ? { companion: (scope: PodScope) => this.#startDns(scope, namespace) }
-        : {}),
+      ...(kind === "self-inbound"
+        ? {}
+        : { companion: (scope: PodScope) => this.#startCompanions(scope, kind, namespace) }),
     });
+  }
+
+  /** DNS and SOCKS5, as far as they are wanted. */
+  async #startCompanions(
+    scope: PodScope,
+    kind: ProxyKind,
+    namespace: NamespaceId | undefined,
+  ): Promise<Companion> {
+    const { config, resolveHostname } = this.#node;
+    const dns = config.dnsProxy ? await this.#startDns(scope, namespace) : undefined;
+    if (!config.socks5 || kind !== "pod") return companions(dns);
+    const families = config.ipv6Enabled ? ([4, 6] as const) : ([4] as const);
+    try {
+      const socks5 = await startSocks5(scope, (name, signal) =>
+        dns === undefined
+          ? resolveHostname(name, 4, signal)
+          : lookup((packet, protocol) => dns.ask(packet, protocol), name, families),
+      );
+      return companions(dns, socks5);
+    } catch (thrown) {
+      dns?.stop();
+      throw thrown;
+    }
   }
 
   /** For the configuration dump. */

@@ -107,7 +107,7 @@ interface Record {
   readonly end: number;
 }
 
-function readRecord(bytes: Uint8Array, start: number): Record | undefined {
+export function readRecord(bytes: Uint8Array, start: number): Record | undefined {
   const decoded = decodeName(bytes, start);
   if (decoded === undefined || decoded.end + 10 > bytes.length) return undefined;
   const data = view(bytes);

@@ -44,6 +44,8 @@ export interface DnsServerSettings {
 
 export interface DnsServer {
   readonly port: number;
+  /** A question from inside the process, answered as if the pod had sent it. */
+  ask(packet: Uint8Array, protocol: DnsProtocol): Promise<Uint8Array | undefined>;
   /** Waits for open queries to be answered, at most until the deadline; then as stop(). */
   drain(deadlineMs: number): Promise<void>;
   /** Cuts everything now. Idempotent. */
@@ -100,7 +102,7 @@ class RunningServer implements DnsServer {
     for (const ip of addresses) {
       const bind = { ip, port: this.port, reusePort: settings.reusePort, ...mark };
       const socket = await network.bindUdp(bind);
-      const udp = new UdpListener(socket, { logger, handle: (packet) => this.#ask(packet, "udp") });
+      const udp = new UdpListener(socket, { logger, handle: (packet) => this.ask(packet, "udp") });
       this.#udp.push(udp);
       this.port = udp.port;
       const listener = await network.listenTcp(
@@ -137,7 +139,7 @@ class RunningServer implements DnsServer {
     this.#onIdle?.();
   }
 
-  async #ask(packet: Uint8Array, protocol: DnsProtocol): Promise<Uint8Array | undefined> {
+  async ask(packet: Uint8Array, protocol: DnsProtocol): Promise<Uint8Array | undefined> {
     this.#openQueries++;
     try {
       return await this.#handler.handle(packet, protocol);
@@ -152,8 +154,7 @@ class RunningServer implements DnsServer {
       socket.destroy();
       return;
     }
-    const handle = (packet: Uint8Array): Promise<Uint8Array | undefined> =>
-      this.#ask(packet, "tcp");
+    const handle = (packet: Uint8Array): Promise<Uint8Array | undefined> => this.ask(packet, "tcp");
     const session = new TcpSession(socket, { clock: this.#deps.clock, handle }, () =>
       this.#sessions.delete(session),
     );

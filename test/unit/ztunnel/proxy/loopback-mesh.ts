@@ -19,7 +19,11 @@ import { createLogger, LogFilter } from "../../../../src/shared/telemetry/logger
 import { Metrics } from "../../../../src/shared/telemetry/metrics.ts";
 import { loadConfig, type ZtunnelConfig } from "../../../../src/ztunnel/config.ts";
 import { DecisionRing } from "../../../../src/ztunnel/proxy/decisions.ts";
-import { type RunningPodProxy, startPodProxy } from "../../../../src/ztunnel/proxy/pod-proxy.ts";
+import {
+  type PodProxyOptions,
+  type RunningPodProxy,
+  startPodProxy,
+} from "../../../../src/ztunnel/proxy/pod-proxy.ts";
 import { illegalPorts } from "../../../../src/ztunnel/proxy/route.ts";
 import { type NodeScope, socketOptions } from "../../../../src/ztunnel/proxy/scope.ts";
 import { createZtunnelMetrics } from "../../../../src/ztunnel/telemetry/metrics.ts";
@@ -164,7 +168,7 @@ export class LoopbackMesh {
       decisions: this.decisions,
       demand: undefined,
       resolveHostname: () => Promise.resolve([]),
-      illegalPorts: illegalPorts({ socks5: false }),
+      illegalPorts: illegalPorts({ socks5: config.socks5 }),
       sockets: socketOptions(config),
       logger,
       policyLogger: logger,
@@ -177,14 +181,18 @@ export class LoopbackMesh {
     return ipOf(`${this.#prefix}.${this.#nextHost++}`);
   }
 
-  async addPod(name: string, spec: WorkloadSpec = {}): Promise<LoopbackPod> {
+  async addPod(
+    name: string,
+    spec: WorkloadSpec = {},
+    options: Pick<PodProxyOptions, "companion"> = {},
+  ): Promise<LoopbackPod> {
     const ip = this.address();
     const workload = makeWorkload(name, { ips: [ip], ...spec });
     this.store.apply({ addresses: [{ kind: "workload", workload }] });
     const network = new LoopbackNetwork(ip);
     const { namespace, serviceAccount } = workload;
     const info = { name, namespace, serviceAccount };
-    const proxy = await startPodProxy(this.node, info, network, { kind: "pod" });
+    const proxy = await startPodProxy(this.node, info, network, { kind: "pod", ...options });
     const pod = { ip, workload, network, proxy };
     this.#pods.push(pod);
     return pod;
