@@ -103,5 +103,9 @@ process.on("SIGINT", () => process.exit(0));
 process.on("SIGUSR2", () =>
   console.log(JSON.stringify({ slabs: slabsInUse(), ...process.memoryUsage() })),
 );
-const roles = new Map([["inbound", inbound], ["outbound", outbound], ["app", app]]);
+const roles = new Map([
+  ["inbound", inbound],
+  ["outbound", outbound],
+  ["app", app],
+]);
 roles.get(role)?.();
