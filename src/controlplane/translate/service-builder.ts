@@ -16,7 +16,14 @@ import type { ServiceInfo } from "./service-info.ts";
 import { ServiceTable } from "./service-table.ts";
 import { buildService, isMeshGateway, type NamespaceFacts } from "./services.ts";
 import type { MeshSettings } from "./settings.ts";
-import { bindService, type Waypoint, WaypointBuilder, type WaypointTable } from "./waypoints.ts";
+import { type EntryVisibility, visibilityRules } from "./visibility.ts";
+import {
+  bindService,
+  refusal,
+  type Waypoint,
+  WaypointBuilder,
+  type WaypointTable,
+} from "./waypoints.ts";
 import { bindWeighted, type WeightedBinding } from "./weighted-waypoints.ts";
 
 /** The mesh around its workloads. */
@@ -34,6 +41,7 @@ type ServiceLike = ObjectOf<"Service"> | ObjectOf<"ServiceEntry">;
 
 /** What services, waypoints and networks are made of. */
 const surroundingKinds = [
+  "ConfigMap",
   "Namespace",
   "Service",
   "ServiceEntry",
@@ -70,12 +78,14 @@ export class ServiceBuilder {
   #rebuild(objects: ObjectTable, auto: AutoAddresses): Surroundings {
     const networks = this.#buildNetworks(objects);
     const waypoints = this.#waypoints.build(objects, networks.local);
+    const rules = visibilityRules(objects, this.#settings);
     const bindings = new Map<ObjectKey, WeightedBinding>();
     const infos: ServiceInfo[] = [];
     for (const object of [...objects.ofKind("Service"), ...objects.ofKind("ServiceEntry")]) {
-      const weighted = bind(object, waypoints, objects);
+      const visibility = rules.visibilityFor(objects.namespaceLabels(object.metadata.namespace));
+      const weighted = bind(object, visibility, waypoints, objects);
       bindings.set(object.key, weighted);
-      infos.push(...this.#infosOf(object, weighted, objects, networks.local, auto));
+      infos.push(...this.#infosOf(object, { weighted, visibility }, objects, networks.local, auto));
     }
     const selected = selectServices(infos, (info) => this.#asCanonical(info));
     const services = new ServiceTable(selected, objects.ofKind("EndpointSlice"), this.#settings);
@@ -96,7 +106,10 @@ export class ServiceBuilder {
 
   #infosOf(
     object: ServiceLike,
-    weighted: WeightedBinding,
+    {
+      weighted,
+      visibility,
+    }: { readonly weighted: WeightedBinding; readonly visibility: EntryVisibility },
     objects: ObjectTable,
     network: string,
     auto: AutoAddresses,
@@ -106,13 +119,14 @@ export class ServiceBuilder {
       object,
       namespace,
       network,
+      visibility,
       ...bindingIngredients(weighted),
       ...autoIngredients(object, auto),
     ];
     return this.#infos.get(object.key, ingredients, () => {
       const facts = namespace?.metadata ?? noNamespace;
       if (object.kind === "ServiceEntry")
-        return buildServiceEntry(object, weighted, facts, network, auto);
+        return buildServiceEntry(object, weighted, facts, network, auto, visibility);
       const info = buildService(object, weighted, facts, network, this.#settings);
       return info === undefined ? [] : [info];
     });
@@ -133,11 +147,19 @@ export class ServiceBuilder {
 
 function bind(
   object: ServiceLike,
+  visibility: EntryVisibility,
   waypoints: WaypointTable,
   objects: ObjectTable,
 ): WeightedBinding {
   if (isMeshGateway(object)) return { binding: { kind: "none" }, weighted: [] };
   const binding = bindService(object.metadata, waypoints, objects);
+  const foreign =
+    binding.kind === "bound" && binding.waypoint.namespace !== object.metadata.namespace;
+  // A waypoint elsewhere would carry the entry out of the namespace that may see it.
+  if (foreign && object.kind === "ServiceEntry" && visibility === "Namespace") {
+    const message = `cannot bind to waypoint "${binding.waypoint.key}" in another namespace: the ServiceEntry is visible in its own namespace only`;
+    return { binding: refusal("CrossNamespaceWaypointForbidden", message), weighted: [] };
+  }
   return bindWeighted(object.metadata, binding, waypoints, objects);
 }
 

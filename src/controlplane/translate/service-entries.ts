@@ -8,6 +8,7 @@ import { AUTO_ALLOCATE_IP } from "./names.ts";
 import type { ServiceInfo } from "./service-info.ts";
 import { parseProtocol } from "./service-ports.ts";
 import { type NamespaceFacts, usesWaypointFromIngress } from "./services.ts";
+import type { EntryVisibility } from "./visibility.ts";
 import { attachWeighted, type WeightedBinding } from "./weighted-waypoints.ts";
 
 /** Addresses that were given to hosts without one, by `namespace/name/host`. */
@@ -31,8 +32,10 @@ export function buildServiceEntry(
   namespace: NamespaceFacts,
   network: string,
   auto: AutoAddresses,
+  visibility: EntryVisibility,
 ): readonly ServiceInfo[] {
   const { metadata, spec } = entry;
+  if (visibility === "None") return [];
   const stated = statedAddresses(spec.addresses, network);
   if (stated === undefined) return [];
   const loadBalancing =
@@ -53,7 +56,7 @@ export function buildServiceEntry(
       metadata.labels,
       namespace.labels,
     ),
-    visibility: "Public",
+    visibility,
   } as const satisfies Partial<Service>;
   const portNames = new Map(
     spec.ports.map((port) => [port.number, { port: port.name, target: "" }]),

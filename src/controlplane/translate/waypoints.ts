@@ -194,6 +194,7 @@ export type BindingFailure =
   | "WaypointIsNotReady"
   | "AttachmentDenied"
   | "UnsupportedTrafficType"
+  | "CrossNamespaceWaypointForbidden"
   | "CanaryInvalidWeight"
   | "CanarySameAsPrimary";
 

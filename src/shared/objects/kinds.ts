@@ -1,6 +1,7 @@
 /** The table of kinds: which objects are understood, under which API group and versions, and whether they have a namespace. */
 
 import {
+  configMapBody,
   endpointSliceBody,
   type metadata,
   namespaceBody,
@@ -45,6 +46,7 @@ const telemetry = {
 export const kinds = {
   Namespace: { ...core, namespaced: false, body: namespaceBody },
   Node: { ...core, namespaced: false, body: nodeBody },
+  ConfigMap: { ...core, body: configMapBody },
   Pod: { ...core, body: podBody },
   Service: { ...core, body: serviceBody },
   ServiceAccount: { ...core, body: serviceAccountBody },

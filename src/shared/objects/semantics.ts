@@ -3,6 +3,7 @@
  * cannot be evaluated must not be enforced without that part.
  */
 import { parseCidr } from "../net/cidr.ts";
+import { MESH_CONFIG_KEY, MESH_CONFIG_NAME, parseMeshConfig } from "./kinds/mesh-config.ts";
 import type { MeshObject, ObjectOf } from "./kinds.ts";
 import type { Path, Problem } from "./schema.ts";
 
@@ -19,6 +20,12 @@ export function checkObject(object: MeshObject): readonly Problem[] {
     case "PeerAuthentication":
       checkPeerAuthentication(object, problems);
       break;
+    case "ConfigMap": {
+      const mesh = object.data[MESH_CONFIG_KEY];
+      if (object.metadata.name === MESH_CONFIG_NAME && mesh !== undefined)
+        parseMeshConfig(mesh, problems);
+      break;
+    }
     default:
       break;
   }

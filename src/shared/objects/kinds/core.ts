@@ -69,6 +69,11 @@ export const condition = object(
 
 export const namespaceBody = object({ spec: optional(anything), status: optional(anything) });
 
+export const configMapBody = object(
+  { data: defaulted(record(string), {}) },
+  { ignored: ["binaryData", "immutable"] },
+);
+
 export const nodeBody = object({ spec: optional(anything), status: optional(anything) });
 
 export const serviceAccountBody = object(

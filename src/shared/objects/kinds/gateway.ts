@@ -18,7 +18,7 @@ const labelExpression = object({
   values: defaulted(list(string), []),
 });
 
-const labelSelector = object({
+export const labelSelector = object({
   matchLabels: defaulted(labels, {}),
   matchExpressions: defaulted(list(labelExpression), []),
 });

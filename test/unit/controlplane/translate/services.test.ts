@@ -359,3 +359,70 @@ test("networks: the cluster's own by its root namespace, others by their gateway
     "east-istio-remote",
   );
 });
+
+const meshConfig = (text: string) =>
+  JSON.stringify({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "istio", namespace: "istio-system" },
+    data: { mesh: text },
+  });
+
+test("the mesh configuration says which ServiceEntries are seen by whom", () => {
+  const config = meshConfig(`
+serviceEntryVisibility:
+  defaultVisibility: NAMESPACE
+  policies:
+  - visibility: PUBLIC
+    matchingRules: [{ namespaceSelector: { matchLabels: { vis: public } } }]
+  - visibility: NONE
+    matchingRules: [{ namespaceSelector: { matchLabels: { vis: none } } }]
+  - visibility: PUBLIC
+    matchingRules: [{ somethingNew: 1 }]
+trustDomain: ignored.here
+`);
+  const shared = (ns: string) =>
+    entry("e", { hosts: ["x.org"], resolution: "DNS" }, { namespace: ns });
+  const state = translate([
+    config,
+    namespace("open", { vis: "public" }),
+    namespace("closed", { vis: "none" }),
+    namespace("own"),
+    shared("own"),
+    shared("closed"),
+    shared("open"),
+  ]);
+  assert.deepEqual(
+    [...state.services]
+      .map(([key, { visibility, canonical }]) => [key, visibility, canonical])
+      .sort(),
+    [
+      ["open/x.org", "Public", true],
+      ["own/x.org", "Namespace", false],
+    ],
+  );
+  assert.ok(![...state.workloads.keys()].some((uid) => uid.includes("/closed/")));
+});
+
+test("an entry of its namespace only cannot be carried out of it by a waypoint elsewhere", () => {
+  const listeners = [
+    {
+      name: "mesh",
+      port: 15008,
+      protocol: "HBONE",
+      allowedRoutes: { namespaces: { from: "All" } },
+    },
+  ];
+  const labels = { "istio.io/use-waypoint": "wp", "istio.io/use-waypoint-namespace": "far" };
+  const of = (visibility: string) => {
+    const state = translate([
+      meshConfig(`serviceEntryVisibility: { defaultVisibility: ${visibility} }`),
+      gateway("wp", { namespace: "far", spec: { listeners } }),
+      service("wp", { namespace: "far" }),
+      entry("e", { resolution: "DNS" }, { labels }),
+    ]);
+    return [serviceOf(state, "e").waypoint !== undefined, state.conditions[0]?.reason];
+  };
+  assert.deepEqual(of("PUBLIC"), [true, "WaypointAccepted"]);
+  assert.deepEqual(of("NAMESPACE"), [false, "CrossNamespaceWaypointForbidden"]);
+});

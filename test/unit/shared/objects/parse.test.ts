@@ -162,3 +162,16 @@ test("an object knows its line even after its document moved", () => {
   place.firstLine = 30;
   assert.equal(item.object.origin.line, 31);
 });
+
+test("a mesh configuration is looked into, other ConfigMaps are not", () => {
+  const map = (name: string, mesh: string) =>
+    `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata:\n  mesh: ${JSON.stringify(mesh)}\n`;
+  const wrong = "serviceEntryVisibility: { defaultVisibility: EVERYBODY }";
+  assert.deepEqual(problemsOf(map("other", wrong)), []);
+  assert.deepEqual(problemsOf(map("istio", "defaultConfig: { concurrency: 2 }")), []);
+  assert.match(
+    problemsOf(map("istio", wrong))[0] ?? "",
+    /^5 data\.mesh\.serviceEntryVisibility\.defaultVisibility: must be one of/,
+  );
+  assert.equal(problemsOf(map("istio", "a: [")).length, 1);
+});
