@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ipOf } from "../../../../src/shared/net/ip.ts";
 import { decisionView } from "../../../../src/ztunnel/proxy/decision-view.ts";
 import { makePolicy, makeRule, makeService } from "../../../support/mesh-builders.ts";
+import { newWorkload, spiffe } from "../../shared/identity/pki.ts";
 import { LoopbackMesh, readAll } from "./loopback-mesh.ts";
 
 const open: LoopbackMesh[] = [];
@@ -355,4 +356,34 @@ test("an application that is not there: 503 at the client, CONNECT on both sides
   assert.ok(
     mesh.accessLog().some((line) => line.includes('error="http status: 503 Service Unavailable"')),
   );
+});
+
+test("a peer that is not who it should be gets nothing", async () => {
+  const { mesh, web, orders } = await shop();
+  const imposter = newWorkload(mesh.issuer, { uris: [spiffe("shop/imposter")] });
+  mesh.present(spiffe("shop/orders"), imposter);
+  assert.equal(await ask(await mesh.outbound(web, { ip: orders.ip, port: 8080 }), "secret"), "");
+  await eventually("a line", () => mesh.accessLog().some((line) => line.includes("outbound")));
+  const line = mesh.accessLog().find((candidate) => candidate.includes("outbound")) ?? "";
+  assert.match(line, /bytes_sent=0 bytes_recv=0 .*error="tls error: .*imposter/);
+  assert.match(
+    await mesh.metrics.render(),
+    /^istio_tcp_connections_failed_total\{reporter="source".*response_flags="TLS_FAILURE".*\} 1$/m,
+  );
+});
+
+test("many connections at once share few sessions, and nothing is left of them", async () => {
+  const { mesh, web, orders } = await shop();
+  const answers = await Promise.all(
+    Array.from({ length: 150 }, async (_, i) =>
+      ask(await mesh.outbound(web, { ip: orders.ip, port: 8080 }), String(i)),
+    ),
+  );
+  assert.deepEqual(
+    answers,
+    Array.from({ length: 150 }, (_, i) => `you said ${i}`),
+  );
+  await eventually("nothing left", () => web.proxy.connections.size === 0);
+  const sessions = web.network.dials.filter(({ destination }) => destination.port === 15008);
+  assert.ok(sessions.length <= 3, `${sessions.length} sessions`);
 });

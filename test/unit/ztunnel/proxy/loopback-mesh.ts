@@ -236,6 +236,11 @@ export class LoopbackMesh {
     return found;
   }
 
+  /** From now on this identity's proxy shows another certificate. */
+  present(identity: string, certificate: WorkloadCertificate): void {
+    this.#certificates.set(identity, certificate);
+  }
+
   /** The access-log lines so far, without their time. */
   accessLog(): string[] {
     return this.logLines
