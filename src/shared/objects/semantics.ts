@@ -15,10 +15,19 @@ export function checkObject(object: MeshObject): readonly Problem[] {
     problems.push({ path: ["metadata", "name"], reason: "not a valid name" });
   switch (object.kind) {
     case "AuthorizationPolicy":
+      checkLabels(object.spec.selector?.matchLabels, ["spec", "selector", "matchLabels"], problems);
       checkAuthorizationPolicy(object, problems);
       break;
     case "PeerAuthentication":
+      checkLabels(object.spec.selector?.matchLabels, ["spec", "selector", "matchLabels"], problems);
       checkPeerAuthentication(object, problems);
+      break;
+    case "ServiceEntry":
+      checkLabels(
+        object.spec.workloadSelector?.labels,
+        ["spec", "workloadSelector", "labels"],
+        problems,
+      );
       break;
     case "ConfigMap": {
       const mesh = object.data[MESH_CONFIG_KEY];
@@ -30,6 +39,18 @@ export function checkObject(object: MeshObject): readonly Problem[] {
       break;
   }
   return problems;
+}
+
+/** A selector with a wildcard would match no label that can exist, and so silently nothing. */
+function checkLabels(
+  labels: Readonly<Record<string, string>> | undefined,
+  path: Path,
+  problems: Problem[],
+): void {
+  for (const [key, value] of Object.entries(labels ?? {})) {
+    if (value.includes("*"))
+      problems.push({ path: [...path, key], reason: "a selector takes no wildcard" });
+  }
 }
 
 function checkPeerAuthentication(
@@ -64,6 +85,8 @@ function checkAuthorizationPolicy(
   rules.forEach((rule, index) => {
     const at: Path = ["spec", "rules", index];
     rule.from.forEach(({ source }, i) => {
+      if (saysNothing(source))
+        problems.push({ path: [...at, "from", i, "source"], reason: SAYS_NOTHING });
       for (const field of [
         "ipBlocks",
         "notIpBlocks",
@@ -79,6 +102,8 @@ function checkAuthorizationPolicy(
         );
     });
     rule.to.forEach(({ operation }, i) => {
+      if (saysNothing(operation))
+        problems.push({ path: [...at, "to", i, "operation"], reason: SAYS_NOTHING });
       for (const field of ["ports", "notPorts"] as const)
         checkEach(
           operation?.[field],
@@ -92,6 +117,12 @@ function checkAuthorizationPolicy(
       checkCondition(condition, [...at, "when", i], problems);
     });
   });
+}
+
+const SAYS_NOTHING = "says nothing, and would never match: leave it out to match everything";
+
+function saysNothing(part: Readonly<Record<string, readonly unknown[]>> | undefined): boolean {
+  return Object.values(part ?? {}).every((values) => values.length === 0);
 }
 
 type Condition = ObjectOf<"AuthorizationPolicy">["spec"]["rules"][number]["when"][number];

@@ -83,6 +83,21 @@ test("two kinds of one name are told apart by their group", () => {
 
 const refusals: readonly [string, string, string][] = [
   [
+    "a source that says nothing",
+    policy("  action: DENY\n  rules:\n  - from:\n    - source: {}"),
+    "8 spec.rules[0].from[0].source: says nothing, and would never match: leave it out to match everything",
+  ],
+  [
+    "an operation that says nothing",
+    policy("  action: DENY\n  rules:\n  - to:\n    - operation: { ports: [] }"),
+    "8 spec.rules[0].to[0].operation: says nothing, and would never match: leave it out to match everything",
+  ],
+  [
+    "a wildcard in a selector",
+    policy("  selector: { matchLabels: { app: a* } }"),
+    "5 spec.selector.matchLabels.app: a selector takes no wildcard",
+  ],
+  [
     "a misspelt field of a rule",
     policy("  rules:\n  - from:\n    - source:\n        principal: [a]"),
     "8 spec.rules[0].from[0].source.principal: unknown field",
