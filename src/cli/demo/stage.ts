@@ -22,7 +22,7 @@ export interface StageListener {
   onRequest(event: RequestEvent): void;
 }
 
-export type StageOptions = Pick<MeshOptions, "ztunnelProgram">;
+export type StageOptions = Pick<MeshOptions, "ztunnelProgram" | "ztunnelEnv">;
 
 export class Stage {
   readonly world: World;

@@ -28,10 +28,10 @@ import {
 } from "./policies.ts";
 
 export const scenes: readonly Scene[] = [
+  memoryIdle,
   plaintextBefore,
   enrollRunningPods,
   earlyConnectionLeftAlone,
-  memoryIdle,
   wireEncrypted,
   identities,
   clientAddress,

@@ -38,7 +38,7 @@ export const ztunnelReplaced: Scene = {
 
 export const memoryIdle: Scene = {
   name: "memory-idle",
-  title: "A ztunnel is small",
+  title: "A ztunnel that waits is small",
   play: async (stage) => {
     const resident = residentMb(stage);
     expect(Math.max(...resident) < IDLE_LIMIT_MB, `resident memory is ${inMb(resident)}`);
