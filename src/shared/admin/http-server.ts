@@ -128,6 +128,16 @@ function listen(options: AdminServerOptions, host: string, port: number): Promis
   });
 }
 
+/** `::` means everywhere: where the machine has no IPv6 at all, that is everywhere in IPv4. */
+async function listenOn(options: AdminServerOptions, host: string, port: number): Promise<Server> {
+  try {
+    return await listen(options, host, port);
+  } catch (thrown) {
+    if (host !== "::" || !familyMissing.has(codeOf(thrown))) throw thrown;
+    return listen(options, "0.0.0.0", port);
+  }
+}
+
 function codeOf(thrown: unknown): string | undefined {
   return thrown instanceof Error && "code" in thrown ? String(thrown.code) : undefined;
 }
@@ -157,7 +167,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   };
   for (const host of options.hosts) {
     try {
-      const server = await listen(options, host, port);
+      const server = await listenOn(options, host, port);
       servers.push(server);
       port = portOf(server);
     } catch (thrown) {

@@ -76,6 +76,7 @@ export class TrackedConnection {
 export class ConnectionRegistry {
   readonly #connections = new Set<TrackedConnection>();
   readonly #onEmpty: (() => void)[] = [];
+  #closedWith: MeshError | undefined;
 
   get size(): number {
     return this.#connections.size;
@@ -84,6 +85,8 @@ export class ConnectionRegistry {
   add(direction: Direction): TrackedConnection {
     const connection = new TrackedConnection(this, direction);
     this.#connections.add(connection);
+    // Accepted in the moment in which the proxy stopped: it may not get anywhere.
+    if (this.#closedWith !== undefined) connection.cut(this.#closedWith);
     return connection;
   }
 
@@ -106,7 +109,9 @@ export class ConnectionRegistry {
     });
   }
 
-  cutAll(error: MeshError): void {
+  /** Cuts all connections, and every further one as soon as it is added. */
+  close(error: MeshError): void {
+    this.#closedWith = error;
     for (const connection of [...this.#connections]) connection.cut(error);
   }
 }

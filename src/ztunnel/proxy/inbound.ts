@@ -128,6 +128,11 @@ export class InboundSessions {
       clock: node.clock,
       signal,
     });
+    // Stopped in the very moment in which the handshake ended: nobody would cut this session any more.
+    if (signal.aborted) {
+      tls.destroy();
+      throw signal.reason;
+    }
     const session: Session = { scope: this.#scope, peer, arrivedAt, identity };
     const served = serveHbone(tls, hboneServerSettings(node.config), node.clock, (tunnel) => {
       void handleTunnel(session, tunnel);

@@ -108,7 +108,7 @@ function running(
     const error = drained();
     closeListeners();
     companion?.stop();
-    scope.connections.cutAll(error);
+    scope.connections.close(error);
     sessions.destroy(error);
     scope.pool.destroy(error);
     unwatch();

@@ -25,6 +25,9 @@ export interface TrafficSeries {
   failed(flag: ResponseFlag): Series;
 }
 
+/** Series appear and stay, as in the reference; this many sets of labels are more than a node can honestly have. */
+const maxLabelSets = 10_000;
+
 /** The labels of metrics that tell only about the pod that asked. */
 export const sourceLabelNames = trafficLabelNames.filter((name) => name.startsWith("source_"));
 
@@ -71,9 +74,15 @@ function trafficFamilies(metrics: Metrics): (context: TrafficContext) => Traffic
   );
   const known = new Map<string, TrafficSeries>();
   return (context) => {
-    const labels = trafficLabels(context);
-    const key = labels.join("\u0000");
+    let labels = trafficLabels(context);
+    let key = labels.join("\u0000");
     let series = known.get(key);
+    if (series === undefined && known.size >= maxLabelSets) {
+      // A client that describes itself anew each time must not make memory grow without end.
+      labels = trafficLabels({ ...context, source: undefined });
+      key = labels.join("\u0000");
+      series = known.get(key);
+    }
     if (series === undefined) {
       const flagged = (of: SeriesFamily, flag: ResponseFlag): Series =>
         of.series(...labels.with(responseFlagsIndex, flag));
