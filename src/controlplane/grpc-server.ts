@@ -1,5 +1,11 @@
 /** The gRPC servers: one port in plaintext for this machine, one with TLS for everybody else; the same services on both. */
-import { Server, ServerCredentials, type ServerOptions } from "@grpc/grpc-js";
+import {
+  logVerbosity,
+  Server,
+  ServerCredentials,
+  type ServerOptions,
+  setLogVerbosity,
+} from "@grpc/grpc-js";
 import type { Clock } from "../shared/base/clock.ts";
 import type { MountableService } from "../shared/grpc/methods.ts";
 import type { ServingCertificate } from "./ca/authority.ts";
@@ -32,6 +38,8 @@ export async function listenGrpc(
     "grpc.max_connection_age_ms": maxConnectionAgeMs,
     "grpc.max_connection_age_grace_ms": AGE_GRACE_MS,
   };
+  // The library would print to stderr by itself; what matters comes back as errors.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server(options);
   for (const { definition, implementation } of services)
     server.addService(definition, implementation);
@@ -52,9 +60,14 @@ function bind(server: Server, address: string, credentials: ServerCredentials): 
   return new Promise((resolve, reject) => {
     server.bindAsync(address, credentials, (error, port) => {
       if (error === null) resolve(port);
-      else reject(new Error(`Cannot listen on ${address}: ${error.message}`, { cause: error }));
+      else reject(new Error(`Cannot listen on ${address}: ${reasonOf(error)}`, { cause: error }));
     });
   });
+}
+
+/** The library wraps the system's words into its own. */
+function reasonOf(error: Error): string {
+  return /errors: \[(.*)\]$/.exec(error.message)?.[1] ?? error.message;
 }
 
 const SHUTDOWN_GRACE_MS = 500;
