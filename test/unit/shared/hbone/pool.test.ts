@@ -78,6 +78,18 @@ describe("HbonePool", () => {
     assert.equal(pool.size, 3);
   });
 
+  test("a session that was full is used again when tunnels have ended", async () => {
+    const pool = new HbonePool(options, new FakeClock());
+    const { sessions, open } = opener();
+    const ask = (): Promise<TunnelAnswer> => pool.connect("k", open, request, never);
+    for (let i = 0; i < 3; i++) await ask();
+    const [first] = sessions;
+    assert.ok(first);
+    first.openStreams = 1;
+    await ask();
+    assert.deepEqual([sessions.length, first.openStreams], [1, 2]);
+  });
+
   test("keys do not share sessions", async () => {
     const pool = new HbonePool(options, new FakeClock());
     const { sessions, open } = opener();
