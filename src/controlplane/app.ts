@@ -4,6 +4,7 @@ import { type AdminServer, startAdminServer } from "../shared/admin/http-server.
 import { statsRoutes } from "../shared/admin/stats-routes.ts";
 import type { Clock } from "../shared/base/clock.ts";
 import { Readiness } from "../shared/base/readiness.ts";
+import { isLoopback, parseIp } from "../shared/net/ip.ts";
 import { openFileSource } from "../shared/objects/file/source.ts";
 import { type Logger, Unquoted } from "../shared/telemetry/logger.ts";
 import { Metrics } from "../shared/telemetry/metrics.ts";
@@ -150,6 +151,13 @@ async function start(
   const http = await serve("debug", config.http, pages);
   const monitoring = await serve("monitoring", config.monitoring, pages);
 
+  if (!isLocal(config.grpc.host))
+    log.warn(
+      "the plaintext port is open beyond this machine: whoever reaches it can read the whole mesh",
+      {
+        address: new Unquoted(formatListenAddress({ ...config.grpc, port: grpc.port })),
+      },
+    );
   authority.publishRoots();
   listening.release();
   const ports = {
@@ -167,4 +175,9 @@ async function start(
     monitoring: new Unquoted(formatListenAddress({ ...config.monitoring, port: ports.monitoring })),
   });
   return ports;
+}
+
+function isLocal(host: string): boolean {
+  const ip = parseIp(host);
+  return ip === undefined ? host === "localhost" : isLoopback(ip);
 }
