@@ -13,7 +13,7 @@ RUN node scripts/build.mjs \
  && mkdir -p /out/node_modules \
  && cp -r dist /out/dist \
  && cp -r node_modules/koffi node_modules/@koromix /out/node_modules/ \
- && rm -rf /out/node_modules/koffi/src /out/node_modules/koffi/vendor /out/node_modules/koffi/doc /out/dist/*.map /out/dist/chunks/*.map
+ && rm -rf /out/node_modules/koffi/vendor /out/node_modules/koffi/doc /out/dist/*.map /out/dist/chunks/*.map
 
 FROM node:24-bookworm-slim
 RUN apt-get update -q \
