@@ -100,9 +100,10 @@ function app(): void {
 }
 
 process.on("SIGINT", () => process.exit(0));
-process.on("SIGUSR2", () =>
-  console.log(JSON.stringify({ slabs: slabsInUse(), ...process.memoryUsage() })),
-);
+process.on("SIGUSR2", () => {
+  globalThis.gc?.();
+  console.log(JSON.stringify({ slabs: slabsInUse(), ...process.memoryUsage() }));
+});
 const roles = new Map([
   ["inbound", inbound],
   ["outbound", outbound],
