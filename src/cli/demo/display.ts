@@ -44,6 +44,10 @@ export class PaintedDisplay implements Display {
     this.#lines.push(checkLine(check, title));
   }
 
+  note(): void {
+    // It stands in the picture.
+  }
+
   close(): void {
     if (this.#painted) this.#terminal.write(LEAVE_ALTERNATE);
     this.#terminal.write(this.#lines.join(""));
@@ -64,6 +68,10 @@ export class PlainDisplay implements Display {
 
   sceneDone(check: Check, title: string): void {
     this.#write(checkLine(check, title));
+  }
+
+  note(text: string): void {
+    this.#write(`${text}\n`);
   }
 
   close(): void {
@@ -88,6 +96,10 @@ export class RelayedDisplay implements Display {
 
   sceneDone(check: Check, title: string): void {
     this.#inner.sceneDone(check, title);
+  }
+
+  note(text: string): void {
+    this.#inner.note(text);
   }
 
   close(): void {

@@ -21,10 +21,12 @@ export interface DemoOptions {
 export interface Display {
   show(state: PictureState): void;
   sceneDone(check: Check, title: string): void;
+  note(text: string): void;
   close(): void;
 }
 
 const REFRESH_MS = 200;
+const LINGER_NOTE = "The scenes are over; the shop works on inside the mesh. Ctrl-C ends it all.";
 
 export async function runInside(
   io: CommandIo,
@@ -49,7 +51,7 @@ export async function runInside(
       io.shutdown,
     );
     if (options.json) io.stdout(`${JSON.stringify(summaryOf(checks, elapsed()), null, 2)}\n`);
-    if (!options.once && !io.shutdown.aborted) await linger(stage, io.shutdown);
+    if (!options.once && !io.shutdown.aborted) await linger(stage, picture, display, io.shutdown);
   } finally {
     refresh.cancel();
     display.close();
@@ -119,8 +121,15 @@ async function refreshPicture(stage: Stage, picture: Picture, display: Display):
 }
 
 /** After the play: the shop goes back into the mesh and works on until somebody ends it. */
-async function linger(stage: Stage, shutdown: AbortSignal): Promise<void> {
+async function linger(
+  stage: Stage,
+  picture: Picture,
+  display: Display,
+  shutdown: AbortSignal,
+): Promise<void> {
   try {
+    picture.setNote(LINGER_NOTE);
+    display.note(LINGER_NOTE);
     stage.enroll(true);
     const targets = [
       { host: serviceIp("catalog"), port: 80 },

@@ -22,6 +22,7 @@ export const pageHtml = `<!doctype html>
   li small { display: block; opacity: .7; padding-left: 1.6rem; overflow-wrap: anywhere; } li i { display: inline-block; width: 1.6rem; font-style: normal; }
 </style>
 <header><h1>ambit demo</h1><div id="clock">waiting for the mesh</div></header>
+<p id="note"></p>
 <h2>World</h2><div class="nodes" id="nodes"></div>
 <h2>Connections</h2><table><thead><tr><th>from</th><th>to</th><th>how</th><th>identity</th><th>count</th><th>outcome</th></tr></thead><tbody id="connections"></tbody></table>
 <h2>Scenes</h2><ol id="scenes"></ol>
@@ -52,6 +53,7 @@ export const pageHtml = `<!doctype html>
     const state = JSON.parse(event.data);
     const done = state.scenes.filter((s) => s.state === "done").length;
     document.getElementById("clock").textContent = done + " of " + state.scenes.length + " scenes, " + Math.round(state.elapsedSeconds) + " s";
+    document.getElementById("note").textContent = state.note;
     fill("nodes", state.nodes.map(node));
     fill("connections", state.connections.slice(0, 15).map(connection));
     fill("scenes", state.scenes.map(scene));

@@ -40,6 +40,8 @@ export interface PictureState {
   readonly connections: readonly ConnectionView[];
   readonly scenes: readonly SceneView[];
   readonly elapsedSeconds: number;
+  /** What goes on apart from the scenes; may be empty. */
+  readonly note: string;
 }
 
 const KEPT_KINDS = 40;
@@ -78,6 +80,7 @@ export class Picture {
   readonly #ztunnels = new Map<string, { name: string; residentMb: number }>();
   #scenes: SceneView[] = [];
   #elapsedSeconds = 0;
+  #note = "";
 
   constructor(topology: Topology) {
     this.#topology = topology;
@@ -101,6 +104,7 @@ export class Picture {
       connections: [...this.#kinds.values()].reverse(),
       scenes: this.#scenes,
       elapsedSeconds: this.#elapsedSeconds,
+      note: this.#note,
     };
   }
 
@@ -116,6 +120,10 @@ export class Picture {
   setScenes(scenes: readonly SceneView[], elapsedSeconds: number): void {
     this.#scenes = [...scenes];
     this.#elapsedSeconds = elapsedSeconds;
+  }
+
+  setNote(note: string): void {
+    this.#note = note;
   }
 
   addAccess(entry: AccessEntry): void {

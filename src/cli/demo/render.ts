@@ -113,7 +113,7 @@ export function renderPicture(state: PictureState, options: RenderOptions): stri
   const title = "ambit demo: a mesh in network namespaces";
   const head = [
     paint("bold", title) + clock.padStart(Math.max(1, columns - title.length)),
-    "",
+    fit(state.note, columns).trimEnd(),
     ...worldLines(state.nodes, columns, paint),
     "",
     paint("bold", "Connections"),

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { PageServer } from "../../../../src/cli/demo/page-server.ts";
 import type { PictureState } from "../../../../src/cli/demo/picture.ts";
 
-const state: PictureState = { nodes: [], connections: [], scenes: [], elapsedSeconds: 3 };
+const state: PictureState = { nodes: [], connections: [], scenes: [], elapsedSeconds: 3, note: "" };
 
 /** Reads until the stream has shown this text. */
 async function readUntil(response: Response, wanted: string): Promise<string> {
