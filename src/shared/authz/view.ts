@@ -1,10 +1,21 @@
 /** A decision as plain JSON with its words beside it: what `/debug/decisions` and `ambit why` show. */
 import type { RefusedPolicy } from "../model/mesh-view.ts";
-import { policyKey } from "../model/policy.ts";
+import { type Policy, policyKey } from "../model/policy.ts";
 import type { DryRunOutcome, PolicyDecision, PolicyHit } from "./decision.ts";
 import { whatWouldChange } from "./explain.ts";
 import { inertText } from "./inert.ts";
 import { type PolicyOutcome, policyLines, reasonText, trailOf } from "./trail.ts";
+
+/** Null where no rule matched. */
+interface PolicyView extends Omit<PolicyOutcome, "matchedRule"> {
+  readonly matchedRule: number | null;
+  /** Why it can never have an effect. */
+  readonly inert?: string;
+}
+
+interface RefusedView extends Omit<RefusedPolicy, "scope"> {
+  readonly scope: Policy["scope"] | null;
+}
 
 export interface DecisionView {
   readonly verdict: PolicyDecision["verdict"];
@@ -13,8 +24,8 @@ export interface DecisionView {
   /** Null when the absence of a rule decided. */
   readonly decidedBy: PolicyHit | null;
   /** Every policy that was looked at. */
-  readonly policies: readonly (PolicyOutcome & { readonly inert?: string })[];
-  readonly refusedPolicies: readonly RefusedPolicy[];
+  readonly policies: readonly PolicyView[];
+  readonly refusedPolicies: readonly RefusedView[];
   readonly unknownPolicies: readonly string[];
   readonly dryRun: readonly string[];
   /** The policies in words, one a line. */
@@ -50,9 +61,10 @@ export function viewDecision(decision: PolicyDecision): DecisionView {
     decidedBy: decidingHit(decision) ?? null,
     policies: trailOf(decision).map((outcome) => {
       const text = inert.get(outcome.policy);
-      return text === undefined ? outcome : { ...outcome, inert: text };
+      const view = { ...outcome, matchedRule: outcome.matchedRule ?? null };
+      return text === undefined ? view : { ...view, inert: text };
     }),
-    refusedPolicies: candidates.refused,
+    refusedPolicies: candidates.refused.map((one) => ({ ...one, scope: one.scope ?? null })),
     unknownPolicies: candidates.unknown,
     dryRun: decision.dryRun.map(dryRunText),
     looked: policyLines(decision),
