@@ -3,18 +3,20 @@ import { mkdirSync } from "node:fs";
 import { type AdminServer, startAdminServer } from "../shared/admin/http-server.ts";
 import { statsRoutes } from "../shared/admin/stats-routes.ts";
 import type { Clock } from "../shared/base/clock.ts";
+import { describeError } from "../shared/base/errors.ts";
 import { Readiness } from "../shared/base/readiness.ts";
 import { isLoopback, parseIp } from "../shared/net/ip.ts";
 import { openFileSource } from "../shared/objects/file/source.ts";
+import type { ObjectSource } from "../shared/objects/source.ts";
 import { type Logger, Unquoted } from "../shared/telemetry/logger.ts";
 import { Metrics } from "../shared/telemetry/metrics.ts";
-import { openAuthority } from "./ca/authority.ts";
+import { type ControlPlaneAuthority, openAuthority } from "./ca/authority.ts";
 import { servingNames } from "./ca/serving-names.ts";
-import { type ControlPlaneConfig, formatListenAddress } from "./config.ts";
+import { type ControlPlaneConfig, formatListenAddress, type ListenAddress } from "./config.ts";
 import { debugRoutes } from "./debug/routes.ts";
-import { type GrpcListener, listenGrpc } from "./grpc-server.ts";
+import { listenGrpc } from "./grpc-server.ts";
 import { MeshModel } from "./mesh-model.ts";
-import { createControlPlaneMetrics } from "./metrics.ts";
+import { type ControlPlaneMetrics, createControlPlaneMetrics } from "./metrics.ts";
 import { DiscoveryServer } from "./push/discovery-server.ts";
 import { AddressStore } from "./source/address-store.ts";
 import { RedirectionSource } from "./source/redirection-source.ts";
@@ -25,22 +27,27 @@ export interface ControlPlaneDeps {
   readonly log: Logger;
 }
 
+interface Ports {
+  readonly grpc: number;
+  readonly secureGrpc: number;
+  readonly http: number;
+  readonly monitoring: number;
+}
+
 export interface RunningControlPlane {
-  readonly ports: {
-    readonly grpc: number;
-    readonly secureGrpc: number;
-    readonly http: number;
-    readonly monitoring: number;
-  };
+  readonly ports: Ports;
   stop(): Promise<void>;
 }
+
+/** What is open, in the order of opening; closed in the opposite one. */
+type Cleanups = (() => void | Promise<void>)[];
 
 /** Resolves when every port listens and the first state is published. Rejects, leaving nothing open, when it cannot. */
 export async function startControlPlane(
   deps: ControlPlaneDeps,
   config: ControlPlaneConfig,
 ): Promise<RunningControlPlane> {
-  const cleanups: (() => void | Promise<void>)[] = [];
+  const cleanups: Cleanups = [];
   const stop = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   };
@@ -56,125 +63,145 @@ export async function startControlPlane(
 async function start(
   deps: ControlPlaneDeps,
   config: ControlPlaneConfig,
-  cleanups: (() => void | Promise<void>)[],
-): Promise<RunningControlPlane["ports"]> {
+  cleanups: Cleanups,
+): Promise<Ports> {
   const { clock, log } = deps;
   mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
   const metrics = new Metrics();
   const measured = createControlPlaneMetrics(metrics);
   const readiness = new Readiness();
   const listening = readiness.block("listeners");
-
-  const objects = openFileSource({ clock, log: log.scope("source") }, config.configPath);
-  cleanups.push(() => objects.close());
   const discovery = new DiscoveryServer({ clock, log: log.scope("ads"), metrics: measured.push });
-  const addresses = new AddressStore(config.stateDir, log);
-  let model: MeshModel | undefined;
-  const redirections = await RedirectionSource.open(
-    config.configPath,
-    clock,
-    log.scope("source"),
-    () => model?.update(),
+  const mesh = await openMesh(deps, config, discovery, measured, cleanups);
+  const authority = openAuthority({ stateDir: config.stateDir, clock, log });
+  const grpcPorts = await openGrpc(
+    deps,
+    config,
+    mesh.model,
+    discovery,
+    authority,
+    measured,
+    cleanups,
   );
+  const pages = {
+    ...debugRoutes({
+      objects: mesh.objects,
+      model: mesh.model,
+      discovery,
+      readiness,
+      status: (node) =>
+        statusReport(
+          mesh.objects.snapshot,
+          mesh.model.state,
+          mesh.redirections.redirected,
+          config.mesh,
+          node,
+        ),
+    }),
+    ...statsRoutes(metrics),
+  };
+  const serve = async (name: string, { host, port }: ListenAddress): Promise<AdminServer> => {
+    const server = await startAdminServer({ name, hosts: [host], port, routes: pages });
+    cleanups.push(() => server.close());
+    return server;
+  };
+  const http = await serve("debug", config.http);
+  const monitoring = await serve("monitoring", config.monitoring);
+  // Clients take the file for the word that the authority answers.
+  authority.publishRoots();
+  listening.release();
+  const ports = { ...grpcPorts, http: http.port, monitoring: monitoring.port };
+  announce(log, config, ports);
+  return ports;
+}
+
+interface OpenMesh {
+  readonly objects: ObjectSource;
+  readonly redirections: RedirectionSource;
+  readonly model: MeshModel;
+}
+
+/** Sources, and the model that follows them. The first state must succeed; a later failure leaves the last one in force. */
+async function openMesh(
+  { clock, log }: ControlPlaneDeps,
+  config: ControlPlaneConfig,
+  discovery: DiscoveryServer,
+  measured: ControlPlaneMetrics,
+  cleanups: Cleanups,
+): Promise<OpenMesh> {
+  const sourceLog = log.scope("source");
+  const objects = openFileSource({ clock, log: sourceLog }, config.configPath);
+  cleanups.push(() => objects.close());
+  const redirections = await RedirectionSource.open(config.configPath, clock, sourceLog);
   cleanups.push(() => redirections.close());
-  model = new MeshModel(
+  const model = new MeshModel(
     {
       clock,
       log: log.scope("model"),
       objects,
       redirected: () => redirections.redirected,
-      addresses,
+      addresses: new AddressStore(config.stateDir, log),
       publish: (snapshot, change) => discovery.publish(snapshot, change),
       stepTook: measured.stepTook,
     },
     config.mesh,
   );
-  const current = model;
-  measured.observe(objects, current);
-  current.update();
-  cleanups.push(objects.onChange(() => current.update()));
+  measured.observe(objects, model);
+  model.update();
+  const follow = (): void => {
+    try {
+      model.update();
+    } catch (thrown) {
+      log.error("cannot apply the change, the last state stays in force", {
+        error: describeError(thrown),
+      });
+    }
+  };
+  cleanups.push(objects.onChange(follow), redirections.onChange(follow));
+  return { objects, redirections, model };
+}
 
-  const authority = openAuthority({ stateDir: config.stateDir, clock, log });
+async function openGrpc(
+  { clock }: ControlPlaneDeps,
+  config: ControlPlaneConfig,
+  model: MeshModel,
+  discovery: DiscoveryServer,
+  authority: ControlPlaneAuthority,
+  measured: ControlPlaneMetrics,
+  cleanups: Cleanups,
+): Promise<Pick<Ports, "grpc" | "secureGrpc">> {
   const certificates = authority.service({
     trustDomain: config.mesh.trustDomain,
-    identitiesOnNode: (node) => current.identitiesOnNode(node),
+    identitiesOnNode: (node) => model.identitiesOnNode(node),
     count: measured.certificateAnswered,
   });
-  const serving = authority.servingCertificate(servingNames(config.secureGrpc.host));
-  const listen = async (...args: Parameters<typeof listenGrpc>): Promise<GrpcListener> => {
-    const listener = await listenGrpc(...args);
-    cleanups.push(() => listener.close());
-    return listener;
-  };
   const age = config.maxConnectionAgeMs;
-  const grpc = await listen(
-    config.grpc,
-    undefined,
-    [discovery.service(undefined), certificates],
-    clock,
-    age,
-  );
-  const secureGrpc = await listen(
-    config.secureGrpc,
-    serving,
-    [discovery.service(authority.authenticate), certificates],
-    clock,
-    age,
-  );
+  const open = [discovery.service(undefined), certificates];
+  const grpc = await listenGrpc(config.grpc, undefined, open, clock, age);
+  cleanups.push(() => grpc.close());
+  const serving = authority.servingCertificate(servingNames(config.secureGrpc.host));
+  const guarded = [discovery.service(authority.authenticate), certificates];
+  const secureGrpc = await listenGrpc(config.secureGrpc, serving, guarded, clock, age);
+  cleanups.push(() => secureGrpc.close());
+  // Before the listeners: a stream that is told goes, one that is not would be waited for.
   cleanups.push(() => discovery.close());
+  return { grpc: grpc.port, secureGrpc: secureGrpc.port };
+}
 
-  const serve = async (
-    name: string,
-    address: ControlPlaneConfig["http"],
-    routes: Parameters<typeof startAdminServer>[0]["routes"],
-  ): Promise<AdminServer> => {
-    const server = await startAdminServer({
-      name,
-      hosts: [address.host],
-      port: address.port,
-      routes,
-    });
-    cleanups.push(() => server.close());
-    return server;
-  };
-  const pages = {
-    ...debugRoutes({
-      objects,
-      model: current,
-      discovery,
-      readiness,
-      status: (node) =>
-        statusReport(objects.snapshot, current.state, redirections.redirected, config.mesh, node),
-    }),
-    ...statsRoutes(metrics),
-  };
-  const http = await serve("debug", config.http, pages);
-  const monitoring = await serve("monitoring", config.monitoring, pages);
-
+function announce(log: Logger, config: ControlPlaneConfig, ports: Ports): void {
+  const at = (name: keyof Ports): Unquoted =>
+    new Unquoted(formatListenAddress({ ...config[name], port: ports[name] }));
   if (!isLocal(config.grpc.host))
     log.warn(
       "the plaintext port is open beyond this machine: whoever reaches it can read the whole mesh",
-      {
-        address: new Unquoted(formatListenAddress({ ...config.grpc, port: grpc.port })),
-      },
+      { address: at("grpc") },
     );
-  authority.publishRoots();
-  listening.release();
-  const ports = {
-    grpc: grpc.port,
-    secureGrpc: secureGrpc.port,
-    http: http.port,
-    monitoring: monitoring.port,
-  };
   log.info("control plane is ready", {
-    grpc: new Unquoted(formatListenAddress({ ...config.grpc, port: ports.grpc })),
-    secure_grpc: new Unquoted(
-      formatListenAddress({ ...config.secureGrpc, port: ports.secureGrpc }),
-    ),
-    http: new Unquoted(formatListenAddress({ ...config.http, port: ports.http })),
-    monitoring: new Unquoted(formatListenAddress({ ...config.monitoring, port: ports.monitoring })),
+    grpc: at("grpc"),
+    secure_grpc: at("secureGrpc"),
+    http: at("http"),
+    monitoring: at("monitoring"),
   });
-  return ports;
 }
 
 function isLocal(host: string): boolean {

@@ -15,14 +15,13 @@ export class RedirectionSource {
   readonly #log: Logger;
   readonly #statusDir: string;
   readonly #watcher: FolderWatcher;
-  readonly #onChange: () => void;
+  readonly #listeners = new Set<() => void>();
   #redirected: RedirectedPods = new Map();
   #problems = "";
 
-  private constructor(statusDir: string, clock: Clock, log: Logger, onChange: () => void) {
+  private constructor(statusDir: string, clock: Clock, log: Logger) {
     this.#statusDir = statusDir;
     this.#log = log;
-    this.#onChange = onChange;
     const reread = coalesce(
       () => this.#reread(),
       () => undefined,
@@ -30,24 +29,20 @@ export class RedirectionSource {
     this.#watcher = new FolderWatcher(clock, () => reread(undefined), watcherOptions);
   }
 
-  static async open(
-    configPath: string,
-    clock: Clock,
-    log: Logger,
-    onChange: () => void,
-  ): Promise<RedirectionSource> {
-    const source = new RedirectionSource(
-      await redirectionStatusDir(configPath),
-      clock,
-      log,
-      onChange,
-    );
+  static async open(configPath: string, clock: Clock, log: Logger): Promise<RedirectionSource> {
+    const source = new RedirectionSource(await redirectionStatusDir(configPath), clock, log);
     await source.#reread();
     return source;
   }
 
   get redirected(): RedirectedPods {
     return this.#redirected;
+  }
+
+  /** Returns the way to stop listening. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   close(): void {
@@ -86,7 +81,8 @@ export class RedirectionSource {
       redirected.size !== this.#redirected.size ||
       [...redirected].some(([node, pods]) => this.#redirected.get(node) !== pods);
     this.#redirected = redirected;
-    if (changed) this.#onChange();
+    if (!changed) return;
+    for (const listener of this.#listeners) listener();
   }
 
   #keepEqual(node: string, pods: readonly string[]): ReadonlySet<string> {
