@@ -1,7 +1,7 @@
 /**
  * A bare proxy process for measuring the data path: joinFlow and sessions, nothing else. No policy, no redirection, no log.
- *   node proxy.ts inbound <listen> <app host:port> <dir>      HBONE in, TCP out
- *   node proxy.ts outbound <listen> <hbone host:port> <dir>   TCP in, HBONE out
+ *   node proxy.ts inbound <listen> <app host> <dir>             HBONE in, TCP out to the port of the authority
+ *   node proxy.ts outbound <listen=port,...> <hbone host:port> <dir>   TCP in, HBONE out to that port
  *   node proxy.ts app <listen>                                answers each request with 1 KB
  * `dir` holds key.pem and cert.pem. Prints "ready" when it listens, and statistics of its process on SIGUSR2.
  */
@@ -32,7 +32,6 @@ function secureContext(): ReturnType<typeof createSecureContext> {
 
 function inbound(): void {
   const context = secureContext();
-  const app = addressOf(target);
   const settings = defaultHboneSettings("server");
   createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     const options = { isServer: true, secureContext: context, requestCert: true };
@@ -40,7 +39,8 @@ function inbound(): void {
     tls.on("error", () => tls.destroy());
     tls.once("secure", () =>
       serveHbone(tls, settings, systemClock, (tunnel) => {
-        const up = connect({ ...app, noDelay: true, allowHalfOpen: true }, () => {
+        const { port } = addressOf(tunnel.authority);
+        const up = connect({ host: target, port, noDelay: true, allowHalfOpen: true }, () => {
           up.removeAllListeners("error");
           joinFlow(tunnel.accept([["baggage", "k8s.cluster.name=Kubernetes"]]), up);
         });
@@ -67,9 +67,9 @@ function outbound(): void {
     });
   const signal = new AbortController().signal;
   const headers = [["baggage", "k8s.cluster.name=Kubernetes,k8s.namespace.name=default"]] as const;
-  const handle = async (socket: Socket): Promise<void> => {
+  const handle = async (socket: Socket, port: number): Promise<void> => {
     const request = {
-      authority: "10.0.0.1:80",
+      authority: `10.0.0.1:${port}`,
       headers: [...headers, ["forwarded", `for="${socket.remoteAddress}:${socket.remotePort}"`]],
     } as const;
     const answer = await pool.connect("one", open, request, signal);
@@ -77,13 +77,16 @@ function outbound(): void {
     else socket.destroy();
   };
   const options = { noDelay: true, allowHalfOpen: true, pauseOnConnect: true };
-  createServer(options, (socket) => {
-    socket.once("error", () => socket.destroy());
-    handle(socket).catch((error: unknown) => {
-      console.error(error);
-      socket.destroy();
-    });
-  }).listen({ port: Number(listen), backlog: 4096 }, () => console.log("ready"));
+  for (const pair of listen.split(",")) {
+    const [from, to] = pair.split("=").map(Number);
+    createServer(options, (socket) => {
+      socket.once("error", () => socket.destroy());
+      handle(socket, to ?? 0).catch((error: unknown) => {
+        console.error(error);
+        socket.destroy();
+      });
+    }).listen({ port: from, backlog: 4096 }, () => console.log("ready"));
+  }
 }
 
 function app(): void {

@@ -2,7 +2,7 @@
  * The bare data path on two nodes: client, proxy, link, proxy, server, in a sandbox of its own; no policy, no redirection,
  * no log. What it prints is the floor that the product cannot go below.
  *
- *   node test/bench/datapath/run.ts [--seconds 3] [--rounds 2] [--tests bulk1,bulk4,c1,c32,conn] [--against <checkout>]
+ *   node test/bench/datapath/run.ts [--seconds 3] [--rounds 2] [--tests bulk1,bulk4,c1,c32,conn,mixed] [--against <checkout>]
  *
  * With --against the same is measured with the proxies of another checkout, interleaved, as variant B. All processes share
  * the machine's cores, so CPU per unit (user and system time of both proxies) says more than the rate.
@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
   options: {
     seconds: { type: "string", default: "3" },
     rounds: { type: "string", default: "2" },
-    tests: { type: "string", default: "bulk1,bulk4,c1,c32,conn" },
+    tests: { type: "string", default: "bulk1,bulk4,c1,c32,conn,mixed" },
     against: { type: "string" },
     node: { type: "string", default: process.execPath },
   },
@@ -33,6 +33,8 @@ if (!isInsideSandbox()) {
 const seconds = Number(options.seconds);
 const dir = mkdtempSync(join(tmpdir(), "ambit-bench-"));
 const nodeFlags = ["--max-semi-space-size=1", "--single-threaded-gc"];
+const bulkPort = 15_001;
+const requestPort = 15_002;
 const ownProxy = resolve(import.meta.dirname, "proxy.ts");
 
 function sh(command: string): void {
@@ -98,7 +100,16 @@ interface Load {
 }
 
 async function bulk(streams: number, duration: number): Promise<Load> {
-  const args = ["-c", "127.0.0.1", "-p", "15001", "-t", String(duration), "-P", String(streams)];
+  const args = [
+    "-c",
+    "127.0.0.1",
+    "-p",
+    String(bulkPort),
+    "-t",
+    String(duration),
+    "-P",
+    String(streams),
+  ];
   const report = JSON.parse(await run(1, ["iperf3", ...args, "-J"]));
   const { bytes, bits_per_second: rate } = report.end.sum_received;
   return { units: bytes / 1e9, text: `${(rate / 1e9).toFixed(2)} Gbit/s` };
@@ -107,15 +118,25 @@ async function bulk(streams: number, duration: number): Promise<Load> {
 async function requests(clients: number, duration: number, close: boolean): Promise<Load> {
   const extra = close ? ["-H", "Connection: close"] : [];
   const args = ["-t1", `-c${clients}`, `-d${duration}s`, "--latency", ...extra];
-  const report = await run(1, ["wrk", ...args, "http://127.0.0.1:15001/"]);
+  const report = await run(1, ["wrk", ...args, `http://127.0.0.1:${requestPort}/`]);
   const number = (pattern: RegExp): string => pattern.exec(report)?.[1] ?? "?";
   const percentiles = `p50 ${number(/\s50%\s+(\S+)/)} p99 ${number(/\s99%\s+(\S+)/)}`;
   const perSecond = `${number(/Requests\/sec:\s+(\S+)/)}/s`;
   return { units: Number(number(/(\d+) requests in/)), text: `${perSecond} ${percentiles}` };
 }
 
+/** Four clients with small requests on the session that carries four bulk streams. */
+async function beside(duration: number): Promise<Load> {
+  const background = bulk(4, duration + 1);
+  await delay(500);
+  const small = await requests(4, duration, false);
+  const { text } = await background;
+  return { units: small.units, text: `${small.text} beside ${text}` };
+}
+
 function load(test: string, duration: number): Promise<Load> {
   if (test.startsWith("bulk")) return bulk(Number(test.slice(4)), duration);
+  if (test === "mixed") return beside(duration);
   if (test === "conn") return requests(32, duration, true);
   return requests(Number(test.slice(1)), duration, false);
 }
@@ -123,11 +144,11 @@ function load(test: string, duration: number): Promise<Load> {
 async function measure(variant: string, proxy: string, test: string): Promise<void> {
   const isBulk = test.startsWith("bulk");
   const program = [options.node, ...nodeFlags, proxy];
-  const target = `127.0.0.1:${isBulk ? 5201 : 8080}`;
-  const inbound = start(2, [...program, "inbound", "15008", target, dir]);
-  const outbound = start(1, [...program, "outbound", "15001", "10.9.0.2:15008", dir]);
+  const inbound = start(2, [...program, "inbound", "15008", "127.0.0.1", dir]);
+  const ports = `${bulkPort}=5201,${requestPort}=8080`;
+  const outbound = start(1, [...program, "outbound", ports, "10.9.0.2:15008", dir]);
   try {
-    await Promise.all([listening(2, 15_008), listening(1, 15_001)]);
+    await Promise.all([listening(2, 15_008), listening(1, bulkPort)]);
     await load(test === "conn" ? "c32" : test, 1);
     const before = [cpuMs(inbound.pid), cpuMs(outbound.pid)] as const;
     const { units, text } = await load(test, seconds);
