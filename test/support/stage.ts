@@ -23,10 +23,24 @@ export async function closeStage(stage: Stage | undefined): Promise<void> {
   process.disconnect?.();
 }
 
-/** Puts the shop in or out and waits until the node agents report it. */
+/** Puts the shop in or out, waits until the node agents report it and every ztunnel has heard of it. */
 export async function enroll(stage: Stage, inside: boolean): Promise<void> {
   stage.enroll(inside);
   await untilRedirected(stage, inside);
+  await Promise.all(NODES.map((node) => untilKnown(stage, node, inside)));
+}
+
+/** Until a ztunnel knows this, it sends to an enrolled pod in plaintext, which is right but not what tests look at. */
+async function untilKnown(stage: Stage, node: string, inside: boolean): Promise<void> {
+  const protocol = inside ? "HBONE" : "TCP";
+  await eventually(`the ztunnel of ${node} was not told`, ENROLLMENT_DEADLINE_MS, async () => {
+    const { workloads } = await configDump(stage, node);
+    return (
+      stage.shopPods.every(({ name }) =>
+        workloads.some((workload) => workload.name === name && workload.protocol === protocol),
+      ) || undefined
+    );
+  });
 }
 
 export async function untilRedirected(stage: Stage, inside: boolean): Promise<void> {
@@ -92,6 +106,7 @@ export async function metric(
 }
 
 export interface ConfigDump {
+  readonly workloads: readonly { readonly name: string; readonly protocol: string }[];
   readonly workloadState: Readonly<
     Record<
       string,
