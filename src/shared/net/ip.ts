@@ -12,8 +12,12 @@ export function familyOf(ip: IpAddress): IpFamily {
   return ip.includes(":") ? 6 : 4;
 }
 
+/** Dotted decimal without leading zeros is canonical already: the common case costs no parsing. */
+const CANONICAL_FOUR = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
 /** Parses strict textual notation; undefined when it is not an address. Zones (`%eth0`) are refused. */
 export function parseIp(text: string): IpAddress | undefined {
+  if (CANONICAL_FOUR.test(text)) return text as IpAddress;
   if (text.includes("%")) return undefined;
   if (ipaddr.IPv4.isValidFourPartDecimal(text))
     return ipaddr.IPv4.parse(text).toString() as IpAddress;

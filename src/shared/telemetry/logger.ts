@@ -102,13 +102,20 @@ export interface LoggerOptions {
   readonly write: (line: string) => void;
 }
 
+/** The last second that was printed: in a busy one thousands of lines share it. */
+let printedSecond = Number.NaN;
+let printedText = "";
+
 /** RFC 3339 in UTC with microseconds. */
 export function formatTimestamp(wallMs: number): string {
-  const wholeMs = Math.floor(wallMs);
-  const micros = Math.min(999, Math.floor((wallMs - wholeMs) * 1000));
-  // biome-ignore lint/style/noRestrictedGlobals: formats a given instant, reads no clock
-  const base = new Date(wholeMs).toISOString();
-  return `${base.slice(0, -1)}${String(micros).padStart(3, "0")}Z`;
+  const second = Math.floor(wallMs / 1000);
+  if (second !== printedSecond) {
+    // biome-ignore lint/style/noRestrictedGlobals: formats a given instant, reads no clock
+    printedText = new Date(second * 1000).toISOString().slice(0, -4);
+    printedSecond = second;
+  }
+  const micros = Math.min(999_999, Math.floor((wallMs - second * 1000) * 1000));
+  return `${printedText}${String(micros).padStart(6, "0")}Z`;
 }
 
 /** What needs no escape between quotes. */

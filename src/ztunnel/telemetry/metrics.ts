@@ -49,6 +49,19 @@ export interface PodMetrics {
   readonly stopped: Series;
 }
 
+/** Series of one family that differ in their flag only, each looked up once. */
+function byFlag(family: SeriesFamily, base: readonly string[]): (flag: ResponseFlag) => Series {
+  const found = new Map<ResponseFlag, Series>();
+  return (flag) => {
+    let series = found.get(flag);
+    if (series === undefined) {
+      series = family.series(...base.with(responseFlagsIndex, flag));
+      found.set(flag, series);
+    }
+    return series;
+  };
+}
+
 function trafficFamilies(metrics: Metrics): (context: TrafficContext) => TrafficSeries {
   const family = (name: string, help: string): SeriesFamily =>
     metrics.counter({ name, help, labelNames: trafficLabelNames });
@@ -84,14 +97,13 @@ function trafficFamilies(metrics: Metrics): (context: TrafficContext) => Traffic
       series = known.get(key);
     }
     if (series === undefined) {
-      const flagged = (of: SeriesFamily, flag: ResponseFlag): Series =>
-        of.series(...labels.with(responseFlagsIndex, flag));
+      const base = labels;
       series = {
-        opened: opened.series(...labels),
-        received: received.series(...labels),
-        sent: sent.series(...labels),
-        closed: (flag) => flagged(closed, flag),
-        failed: (flag) => flagged(failed, flag),
+        opened: opened.series(...base),
+        received: received.series(...base),
+        sent: sent.series(...base),
+        closed: byFlag(closed, base),
+        failed: byFlag(failed, base),
       };
       known.set(key, series);
     }
