@@ -1,6 +1,6 @@
 /** The addresses that a destination stands for, found as the pod would find them: through its DNS. */
 import type { Service } from "../../shared/model/workload.ts";
-import type { IpAddress, IpFamily } from "../../shared/net/ip.ts";
+import { familyOf, type IpAddress, type IpFamily } from "../../shared/net/ip.ts";
 import { kubernetesSearchDomains } from "../dns/candidates.ts";
 import { type Resolution, resolve } from "../dns/resolve.ts";
 import { inMesh, type Origin, type WhyContext, workloadLabel } from "./context.ts";
@@ -78,7 +78,11 @@ function byName(context: WhyContext, origin: Origin, host: string): Found {
   const four = ask(context, origin, host, 4);
   const six = ask(context, origin, host, 6);
   const answers = [four, six].filter((one) => one.kind === "answer");
-  const addresses = answers.flatMap((one) => one.addresses).slice(0, MAX_ADDRESSES);
+  const all = answers.flatMap((one) => one.addresses).slice(0, MAX_ADDRESSES);
+  // A pod without an address of a family does not connect in it.
+  const own = new Set((origin.workload?.addresses ?? [origin.ip]).map(familyOf));
+  const usable = all.filter((ip) => own.has(familyOf(ip)));
+  const addresses = usable.length > 0 ? usable : all;
   const [first] = answers;
   if (first !== undefined)
     return {

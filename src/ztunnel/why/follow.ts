@@ -18,7 +18,7 @@ import { beyondWaypoint } from "./beyond-waypoint.ts";
 import { inMesh, type Origin, type WhyContext, workloadLabel } from "./context.ts";
 import { DRAWS, drawer } from "./draws.ts";
 import { fromOutside } from "./from-outside.ts";
-import { blankHop } from "./hop.ts";
+import { blankHop, pathByName } from "./hop.ts";
 import type { WhyArrival, WhyHop, WhyPath } from "./record.ts";
 
 export function followAll(
@@ -43,7 +43,7 @@ export function followAll(
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([, decision]) =>
       decision.kind === "resolve"
-        ? [byHostname(decision, workloadLabel(workload))]
+        ? [pathByName(workloadLabel(workload), decision.workload, decision.hostname)]
         : pathsOf(context, origin, workload, destination, decision),
     );
 }
@@ -130,30 +130,6 @@ function toItself(workload: Workload, destination: SocketAddress): WhyPath {
     arrival: { kind: "unjudged", text, warnings: [] },
   };
   return { verdict: "allowed", because: text, hops: [hop] };
-}
-
-function byHostname(
-  { hostname, workload }: Extract<OutboundDecision, { kind: "resolve" }>,
-  from: string,
-): WhyPath {
-  const text = `${workloadLabel(workload)} is known by its name ${hostname} only, which is resolved for each connection`;
-  const plain = workload.protocol !== "HBONE";
-  const arrival: WhyArrival = {
-    kind: "unjudged",
-    text: plain
-      ? `${workloadLabel(workload)} is not in the mesh: no proxy stands in front of it, no policy is judged`
-      : "who stands there is only known once the name is resolved",
-    warnings: [],
-  };
-  const hop: WhyHop = {
-    ...blankHop(from, text),
-    to: workloadLabel(workload),
-    toUid: workload.uid,
-    carrier: plain ? "plain TCP" : "tunnel",
-    nextHop: hostname,
-    arrival,
-  };
-  return { verdict: plain ? "allowed" : "undecided", because: arrival.text, hops: [hop] };
 }
 
 function throughGateway(first: WhyHop, route: DoubleHboneRoute): WhyPath {

@@ -87,7 +87,7 @@ function pathsText(paths: readonly WhyPath[]): string[] {
     if (!known && told.length < MAX_TOLD) told.push(path);
   }
   return [
-    line("paths", `${paths.length}, one for each endpoint that may be drawn`),
+    line("paths", `${paths.length}, one for each address and endpoint that may be taken`),
     ...paths
       .slice(0, MAX_LISTED)
       .map((path) => line("", `${endOf(path)}: ${path.verdict}: ${path.because}`)),

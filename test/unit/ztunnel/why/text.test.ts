@@ -77,6 +77,16 @@ const questions: Readonly<Record<string, Question>> = {
     from: "web-1",
     to: "old.legacy:8000",
   },
+  "egress-through-waypoint": {
+    of: "l7-egress-service-entry",
+    from: "web-1",
+    to: "api.example.com:443",
+  },
+  "waypoint-bypassed-from-outside": {
+    of: "l4-waypoint-service",
+    from: "old-1",
+    to: "reviews.shop:80",
+  },
   "no-such-port": { of: "l4-base", from: "web-1", to: "reviews:81" },
   "name-unknown": { of: "l4-base", from: "web-1", to: "example.com:443" },
 };

@@ -86,6 +86,46 @@ for (const [of, rows] of Object.entries(cases)) {
   });
 }
 
+describe("waypoints and names", () => {
+  const rows: readonly (readonly [string, ...Row])[] = [
+    [
+      "l4-service-entry-external",
+      "web-1",
+      "api.example.com:443",
+      "allowed",
+      /api-ext is not in the mesh/,
+    ],
+    [
+      "l7-egress-service-entry",
+      "web-1",
+      "api.example.com:443",
+      "allowed",
+      /not in the mesh.*if the waypoint shop\/waypoint-0 lets it pass$/,
+    ],
+    [
+      "l7-session-affinity-headless",
+      "web-1",
+      "empty:80",
+      "undecided",
+      /^the waypoint has no endpoint for .*, unless its routes send it elsewhere$/,
+    ],
+    ["l4-waypoint-workload", "web-1", "10.10.1.11:8080", "allowed", /if the waypoint/],
+    [
+      "l4-waypoint-workload",
+      "waypoint-0",
+      "10.10.1.11:8080",
+      "allowed",
+      /^no allow policies, allow$/,
+    ],
+  ];
+  for (const [of, from, to, verdict, because] of rows)
+    test(`${of}: ${from} to ${to}: ${verdict}`, () => {
+      const record = askWhy({ of, from, to });
+      assert.equal(record.verdict, verdict, record.text.join("\n"));
+      assert.match(record.because, because);
+    });
+});
+
 describe("questions that have no path", () => {
   const of = "l4-base";
   const rows: readonly Row[] = [
