@@ -73,13 +73,25 @@ export const variables = {
     "cluster this node belongs to",
   ),
   clusterDomain: variable("CLUSTER_DOMAIN", anyText, "cluster.local", "suffix of service names"),
-  xdsAddress: unset("XDS_ADDRESS", anyText, "control plane; empty switches xDS off"),
-  caAddress: unset("CA_ADDRESS", anyText, "certificate authority; empty switches it off"),
+  xdsAddress: unset(
+    "XDS_ADDRESS",
+    anyText,
+    "control plane; discoveryAddress when not set, else istiod's service in Kubernetes and https://localhost:15012 elsewhere; empty switches xDS off",
+  ),
+  caAddress: unset(
+    "CA_ADDRESS",
+    anyText,
+    "certificate authority; like XDS_ADDRESS when not set; empty switches it off",
+  ),
   xdsRootCa: variable("XDS_ROOT_CA", anyText, defaultRoot, "roots for xDS: file, SYSTEM or PEM"),
   caRootCa: variable("CA_ROOT_CA", anyText, defaultRoot, "roots for the CA: file, SYSTEM or PEM"),
   altXdsHostname: unset("ALT_XDS_HOSTNAME", optionalText, "second accepted name of the xDS server"),
   altCaHostname: unset("ALT_CA_HOSTNAME", optionalText, "second accepted name of the CA"),
-  authToken: unset("AUTH_TOKEN", optionalText, "bearer token: file or the token itself"),
+  authToken: unset(
+    "AUTH_TOKEN",
+    optionalText,
+    "bearer token: file or the token itself; ./var/run/secrets/tokens/istio-token if it exists",
+  ),
   xdsOnDemand: variable("XDS_ON_DEMAND", flag, false, "ask for addresses when they are needed"),
   localXdsPath: unset("LOCAL_XDS_PATH", optionalText, "static state from a file"),
   localXds: unset("LOCAL_XDS", optionalText, "static state as YAML"),
@@ -129,7 +141,7 @@ export const variables = {
   terminationDeadlineMs: unset(
     "CONNECTION_TERMINATION_DEADLINE",
     optional(durationMs),
-    "drain limit; derived from the grace period when not set",
+    "drain limit; derived from the grace period when not set, 5s without that",
   ),
   terminationGracePeriodSeconds: unset(
     "TERMINATION_GRACE_PERIOD_SECONDS",
