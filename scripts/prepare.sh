@@ -56,6 +56,24 @@ prepare_envoy() {
   rm -rf "$log" "$envoy.$$"
 }
 
+# prepare_xds_python installs Python's grpc and the official xDS messages, a peer of the contract tests, into the user's cache.
+# XDS_PYTHON names another interpreter that has them. Where they cannot be had, the tests with them are skipped by name.
+prepare_xds_python() {
+  venv="${XDG_CACHE_HOME:-$HOME/.cache}/ambit/xds-python-1"
+  if [ -n "${XDS_PYTHON:-}" ] || [ -f "$venv/complete" ]; then return 0; fi
+  echo "ambit: installing Python's grpc for its tests" >&2
+  log=$(mktemp)
+  rm -rf "$venv"
+  if python3 -m venv "$venv" >"$log" 2>&1 && "$venv/bin/pip" install -q --retries 1 --timeout 20 grpcio==1.85.1 xds-protos==1.85.0 >>"$log" 2>&1; then
+    touch "$venv/complete"
+  else
+    tail -n 2 "$log" >&2
+    echo "ambit: Python's grpc could not be installed; its tests are skipped" >&2
+    rm -rf "$venv"
+  fi
+  rm -f "$log"
+}
+
 # prepare_h2spec builds h2spec, the conformance cases of HTTP/2, where a Go toolchain is present. H2SPEC_BIN names another one.
 # Where it cannot be had, the tests with it are skipped by name.
 prepare_h2spec() {
