@@ -84,7 +84,8 @@ export async function startPodProxy(
   try {
     companion = await options.companion?.(scope);
   } catch (thrown) {
-    for (const listener of listeners) void listener.close();
+    // The listeners were open for a moment: what came in goes with them.
+    running(scope, sessions, listeners, undefined).stop();
     throw thrown;
   }
   return running(scope, sessions, listeners, companion);

@@ -4,6 +4,7 @@ import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { ipOf } from "../../../../src/shared/net/ip.ts";
 import { decisionView } from "../../../../src/ztunnel/proxy/decision-view.ts";
+import { startPodProxy } from "../../../../src/ztunnel/proxy/pod-proxy.ts";
 import { makePolicy, makeRule, makeService } from "../../../support/mesh-builders.ts";
 import { newWorkload, spiffe } from "../../shared/identity/pki.ts";
 import { LoopbackMesh, readAll } from "./loopback-mesh.ts";
@@ -386,4 +387,17 @@ test("many connections at once share few sessions, and nothing is left of them",
   await eventually("nothing left", () => web.proxy.connections.size === 0);
   const sessions = web.network.dials.filter(({ destination }) => destination.port === 15008);
   assert.ok(sessions.length <= 3, `${sessions.length} sessions`);
+});
+
+test("a proxy that cannot start completely leaves nothing behind", async () => {
+  const { mesh, orders } = await shop();
+  orders.proxy.stop();
+  const { name, namespace, serviceAccount } = orders.workload;
+  const start = startPodProxy(mesh.node, { name, namespace, serviceAccount }, orders.network, {
+    kind: "pod",
+    companion: () => Promise.reject(new Error("port 15053 is taken")),
+  });
+  await assert.rejects(start, /port 15053 is taken/);
+  for (const port of [15001, 15006, 15008])
+    await assert.rejects(mesh.connect({ ip: orders.ip, port }, mesh.address()), /ECONNREFUSED/);
 });
