@@ -13,17 +13,18 @@ import { answers, closeStage, http, metric, openStage, untilAnswers } from "../s
 
 const REQUEST = "GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n";
 let stage: Stage;
-let outside: Server;
+let outside: Server | undefined;
 
 before(async () => {
   stage = await openStage();
   await untilAnswers(stage, "web", http(stage, "catalog-v2"), true);
-  outside = createServer((socket) => socket.end("outside\n"));
-  await new Promise<void>((resolve) => outside.listen(7777, ROOT_IP, resolve));
+  const server = createServer((socket) => socket.end("outside\n"));
+  outside = server;
+  await new Promise<void>((resolve) => server.listen(7777, ROOT_IP, resolve));
 });
 
 after(async () => {
-  outside.close();
+  outside?.close();
   await closeStage(stage);
 });
 

@@ -1,6 +1,7 @@
 /** The demo's stage for end-to-end tests: the whole mesh with real processes, and looks into them. */
 import assert from "node:assert/strict";
 import { HTTP_PORT, type Target } from "../../src/cli/demo/apps/protocol.ts";
+import { NODES } from "../../src/cli/demo/shop.ts";
 import { eventually, Stage, type StageOptions } from "../../src/cli/demo/stage.ts";
 import { isReady, STATS_PORT } from "../../src/cli/world/mesh.ts";
 import { program } from "./program.ts";
