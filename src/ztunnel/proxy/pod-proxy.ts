@@ -30,12 +30,6 @@ export interface RunningPodProxy extends PodProxy {
   readonly connections: ConnectionRegistry;
 }
 
-interface Listening {
-  readonly listeners: readonly TcpListener[];
-  /** Whether the kernel lets us send from foreign addresses. */
-  readonly transparent: boolean;
-}
-
 type State = "serving" | "draining" | "stopped";
 
 function drained(): MeshError {
@@ -78,17 +72,17 @@ export async function startPodProxy(
     )
     .catch(() => undefined);
   const sessions = new InboundSessions(scope);
-  const { listeners, transparent } = await listen(scope, sessions, options.kind);
-  scope.preserveSource = transparent && options.kind === "pod";
-  let companion: Companion | undefined;
+  const listeners: TcpListener[] = [];
   try {
-    companion = await options.companion?.(scope);
+    await listen(scope, sessions, options.kind, listeners);
+    const transparent = listeners.every((listener) => listener.transparent);
+    scope.preserveSource = transparent && options.kind === "pod";
+    return running(scope, sessions, listeners, await options.companion?.(scope));
   } catch (thrown) {
-    // The listeners were open for a moment: what came in goes with them.
+    // Some listeners were open for a moment: what came in goes with them.
     running(scope, sessions, listeners, undefined).stop();
     throw thrown;
   }
-  return running(scope, sessions, listeners, companion);
 }
 
 function running(
@@ -131,11 +125,13 @@ function running(
   return { info: scope.info, connections: scope.connections, drain, stop };
 }
 
+/** Opens the listeners of this kind one after the other into `listeners`. */
 async function listen(
   scope: PodScope,
   sessions: InboundSessions,
   kind: ProxyKind,
-): Promise<Listening> {
+  listeners: TcpListener[],
+): Promise<void> {
   const { config, logger, sockets } = scope.node;
   const common = {
     ip: ipOf(config.ipv6Enabled ? "::" : "0.0.0.0"),
@@ -161,17 +157,10 @@ async function listen(
       ],
       [{ ...common, port: config.outboundPort }, (socket) => handleOutbound(scope, socket)],
     );
-  const listeners: TcpListener[] = [];
-  try {
-    for (const [options, handler] of handlers)
-      listeners.push(
-        await scope.network.listenTcp(options, (socket) => {
-          void handler(socket);
-        }),
-      );
-  } catch (thrown) {
-    for (const listener of listeners) void listener.close();
-    throw thrown;
-  }
-  return { listeners, transparent: listeners.every((listener) => listener.transparent) };
+  for (const [options, handler] of handlers)
+    listeners.push(
+      await scope.network.listenTcp(options, (socket) => {
+        void handler(socket);
+      }),
+    );
 }
