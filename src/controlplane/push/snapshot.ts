@@ -1,10 +1,11 @@
 /** Mesh state → snapshot to push, encoding only what is another reference than last time. */
 import { hash } from "node:crypto";
 import type { Policy } from "../../shared/model/policy.ts";
-import { networkAddressKey, type Service } from "../../shared/model/workload.ts";
+import { networkAddressKey } from "../../shared/model/workload.ts";
 import { cidrText } from "../../shared/net/cidr.ts";
 import { encodeServiceAddress, encodeWorkloadAddress } from "../../shared/xds/encode.ts";
 import { encodePolicy } from "../../shared/xds/encode-policy.ts";
+import type { PublishedService } from "../translate/service-info.ts";
 import type { MeshState } from "../translate/translate.ts";
 import type { PublishedWorkload } from "../translate/workload-parts.ts";
 import {
@@ -28,7 +29,7 @@ export const emptySnapshot: PushSnapshot = {
 };
 
 export class SnapshotBuilder {
-  readonly #addresses = new EncodingCache<PublishedWorkload | Service>();
+  readonly #addresses = new EncodingCache<PublishedWorkload | PublishedService>();
   readonly #workloads = new EncodingCache<PushResource>();
   readonly #policies = new EncodingCache<Policy>();
   #snapshot: PushSnapshot = emptySnapshot;
@@ -120,7 +121,7 @@ function workloadResource(name: string, workload: PublishedWorkload): PushResour
   };
 }
 
-function serviceResource(name: string, service: Service): PushResource {
+function serviceResource(name: string, service: PublishedService): PushResource {
   const bytes = encodeServiceAddress(service);
   const aliases = [
     ...service.vips.map(networkAddressKey),

@@ -21,6 +21,7 @@ export const TRAFFIC_DISTRIBUTION = "networking.istio.io/traffic-distribution";
 export const AUTO_ALLOCATE_IP = "networking.istio.io/enable-autoallocate-ip";
 export const DRY_RUN = "istio.io/dry-run";
 export const REVISION_LABEL = "istio.io/rev";
+export const NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name";
 export const NETWORK_LABEL = "topology.istio.io/network";
 export const SUBZONE_LABEL = "topology.istio.io/subzone";
 export const REGION_LABEL = "topology.kubernetes.io/region";

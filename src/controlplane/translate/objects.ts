@@ -1,12 +1,13 @@
 /** The objects of a snapshot, sorted out once for all builders of a pass. */
 import type { Labels } from "../../shared/model/enrollment.ts";
 import type { Kind, MeshObject, ObjectOf } from "../../shared/objects/kinds.ts";
-import { REVISION_LABEL } from "./names.ts";
+import { NAMESPACE_NAME_LABEL, REVISION_LABEL } from "./names.ts";
 
 export class ObjectTable {
   readonly #byKind = new Map<Kind, readonly MeshObject[]>();
   readonly #byKey: ReadonlyMap<string, MeshObject>;
   readonly #namespaces = new Map<string, ObjectOf<"Namespace">>();
+  readonly #namespaceLabels = new Map<string, Labels>();
   readonly #nodes = new Map<string, ObjectOf<"Node">>();
 
   /** A kind of which nothing changed since `previous` keeps its list, so that lists can be compared as references. */
@@ -17,8 +18,11 @@ export class ObjectTable {
       const before = previous === undefined ? undefined : previous.#byKind.get(kind);
       this.#byKind.set(kind, before !== undefined && sameItems(before, list) ? before : list);
     }
-    for (const namespace of this.ofKind("Namespace"))
-      this.#namespaces.set(namespace.metadata.name, namespace);
+    for (const namespace of this.ofKind("Namespace")) {
+      const { name, labels } = namespace.metadata;
+      this.#namespaces.set(name, namespace);
+      this.#namespaceLabels.set(name, { ...labels, [NAMESPACE_NAME_LABEL]: name });
+    }
     for (const node of this.ofKind("Node")) this.#nodes.set(node.metadata.name, node);
   }
 
@@ -38,8 +42,9 @@ export class ObjectTable {
     return this.#nodes.get(name);
   }
 
+  /** With the label that an API server gives to every namespace, by which selectors name one. */
   namespaceLabels(name: string): Labels {
-    return this.#namespaces.get(name)?.metadata.labels ?? {};
+    return this.#namespaceLabels.get(name) ?? noLabels;
   }
 }
 
@@ -59,6 +64,7 @@ const REVISIONED: ReadonlySet<Kind> = new Set([
 ]);
 
 const none: readonly MeshObject[] = [];
+const noLabels: Labels = {};
 
 function sameItems(a: readonly MeshObject[], b: readonly MeshObject[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index]);

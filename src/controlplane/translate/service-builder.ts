@@ -1,5 +1,5 @@
 /** Builds waypoints, networks and services of a pass, in that order, because each needs the one before. */
-import type { Service, ServiceKey } from "../../shared/model/workload.ts";
+import type { ServiceKey } from "../../shared/model/workload.ts";
 import type { ObjectKey, ObjectOf } from "../../shared/objects/kinds.ts";
 import { Memo } from "./memo.ts";
 import { NETWORK_LABEL } from "./names.ts";
@@ -12,7 +12,7 @@ import {
   buildServiceEntry,
   hostsToAddress,
 } from "./service-entries.ts";
-import type { ServiceInfo } from "./service-info.ts";
+import type { PublishedService, ServiceInfo } from "./service-info.ts";
 import { ServiceTable } from "./service-table.ts";
 import { buildService, isMeshGateway, type NamespaceFacts } from "./services.ts";
 import type { MeshSettings } from "./settings.ts";
@@ -32,7 +32,7 @@ export interface Surroundings {
   readonly waypoints: WaypointTable;
   readonly services: ServiceTable;
   /** The services as they are sent. */
-  readonly published: ReadonlyMap<ServiceKey, Service>;
+  readonly published: ReadonlyMap<ServiceKey, PublishedService>;
   /** What became of each service's wish for a waypoint. */
   readonly bindings: ReadonlyMap<ObjectKey, WeightedBinding>;
 }

@@ -5,7 +5,7 @@ import { familyOf, ipFromBytes, parseIp } from "../../shared/net/ip.ts";
 import type { ObjectOf } from "../../shared/objects/kinds.ts";
 import { passthrough, trafficDistribution } from "./load-balancing.ts";
 import { AUTO_ALLOCATE_IP } from "./names.ts";
-import type { ServiceInfo } from "./service-info.ts";
+import type { PublishedService, ServiceInfo } from "./service-info.ts";
 import { parseProtocol } from "./service-ports.ts";
 import { type NamespaceFacts, usesWaypointFromIngress } from "./services.ts";
 import type { EntryVisibility } from "./visibility.ts";
@@ -67,8 +67,9 @@ export function buildServiceEntry(
     service: {
       ...common,
       hostname,
-      cidrVips: stated.cidrVips,
-      vips: addressable.has(hostname) ? autoVips(entry, hostname, network, auto) : stated.vips,
+      ...(addressable.has(hostname)
+        ? { vips: autoVips(entry, hostname, network, auto), cidrVips: [] }
+        : stated),
     },
     portNames,
     selector: spec.workloadSelector?.labels ?? {},
@@ -104,23 +105,27 @@ function autoVips(
   });
 }
 
-interface StatedAddresses {
-  readonly vips: readonly NetworkAddress[];
-  readonly cidrVips: Service["cidrVips"];
-}
+type StatedAddresses = Required<Pick<PublishedService, "vips" | "cidrVips" | "addresses">>;
 
 /** Undefined when one of them cannot be read: the entry then has no services at all. */
 function statedAddresses(texts: readonly string[], network: string): StatedAddresses | undefined {
   const vips: NetworkAddress[] = [];
   const cidrVips: { network: string; cidr: Cidr }[] = [];
+  const addresses: StatedAddresses["addresses"][number][] = [];
   for (const text of texts) {
     const cidr = parseCidr(text);
     if (cidr === undefined) return undefined;
-    if (cidr.prefixLength === (familyOf(cidr.ip) === 4 ? 32 : 128))
-      vips.push({ network, ip: cidr.ip });
-    else cidrVips.push({ network, cidr: masked(cidr) });
+    if (cidr.prefixLength === (familyOf(cidr.ip) === 4 ? 32 : 128)) {
+      const vip = { network, ip: cidr.ip };
+      vips.push(vip);
+      addresses.push(vip);
+    } else {
+      const range = { network, cidr: masked(cidr) };
+      cidrVips.push(range);
+      addresses.push(range);
+    }
   }
-  return { vips, cidrVips };
+  return { vips, cidrVips, addresses };
 }
 
 /** The network address of the prefix: `10.0.0.5/24` is written `10.0.0.0/24`. */

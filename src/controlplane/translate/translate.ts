@@ -4,7 +4,7 @@
  * change is the same reference as in the last pass.
  */
 import type { Policy } from "../../shared/model/policy.ts";
-import type { Service, ServiceKey } from "../../shared/model/workload.ts";
+import type { ServiceKey } from "../../shared/model/workload.ts";
 import type { ObjectSnapshot } from "../../shared/objects/source.ts";
 import type { Condition } from "./conditions.ts";
 import { ObjectTable } from "./objects.ts";
@@ -12,6 +12,7 @@ import { PolicyBuilder } from "./policy-builder.ts";
 import type { RedirectedPods } from "./redirection.ts";
 import { ServiceBuilder } from "./service-builder.ts";
 import type { AutoAddresses } from "./service-entries.ts";
+import type { PublishedService } from "./service-info.ts";
 import type { MeshSettings } from "./settings.ts";
 import { waypointConditions } from "./waypoint-conditions.ts";
 import { WorkloadBuilder } from "./workload-builder.ts";
@@ -26,7 +27,7 @@ export interface TranslationInput {
 export interface MeshState {
   /** By uid. */
   readonly workloads: ReadonlyMap<string, PublishedWorkload>;
-  readonly services: ReadonlyMap<ServiceKey, Service>;
+  readonly services: ReadonlyMap<ServiceKey, PublishedService>;
   /** By `namespace/name`. */
   readonly policies: ReadonlyMap<string, Policy>;
   readonly conditions: readonly Condition[];

@@ -135,13 +135,13 @@ function waypointAddress(
   return undefined;
 }
 
-/** `NONE`, `PROXY` or either with `/<port>`; anything else is no binding. */
+/** `NONE`, `PROXY` or either with `/<port>`; anything else is no binding. A port that is no number counts as not given. */
 function inboundBinding(text: string | undefined): ApplicationTunnel | undefined {
-  const match = /^(NONE|PROXY)(?:\/(\d+))?$/.exec(text ?? "");
-  if (match === null) return undefined;
-  const protocol = match[1] === "PROXY" ? "PROXY" : "NONE";
-  const port = Number(match[2] ?? 0);
-  return port === 0 ? { protocol } : { protocol, port };
+  const [protocol, port = "", ...rest] = (text ?? "").split("/");
+  if ((protocol !== "NONE" && protocol !== "PROXY") || rest.length > 0) return undefined;
+  return /^\d{1,5}$/.test(port) && Number(port) > 0
+    ? { protocol, port: Number(port) }
+    : { protocol };
 }
 
 type Listener = ObjectOf<"Gateway">["spec"]["listeners"][number];

@@ -108,8 +108,8 @@ function checkAuthorizationPolicy(
         checkEach(
           operation?.[field],
           [...at, "to", i, "operation", field],
-          isPort,
-          "not a port from 1 to 65535",
+          isRulePort,
+          "not a port from 0 to 65535",
           problems,
         );
     });
@@ -139,7 +139,13 @@ function checkCondition(condition: Condition, path: Path, problems: Problem[]): 
     if (condition.key.endsWith(".ip"))
       checkEach(condition[field], [...path, field], isCidr, "not an IP address or CIDR", problems);
     if (condition.key === "destination.port")
-      checkEach(condition[field], [...path, field], isPort, "not a port from 1 to 65535", problems);
+      checkEach(
+        condition[field],
+        [...path, field],
+        isRulePort,
+        "not a port from 0 to 65535",
+        problems,
+      );
   }
 }
 
@@ -186,4 +192,9 @@ function isCidr(text: string): boolean {
 
 function isPort(text: string): boolean {
   return /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535;
+}
+
+/** A rule may name port 0; no connection ever has it. */
+function isRulePort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 65535;
 }

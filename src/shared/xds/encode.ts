@@ -16,6 +16,7 @@ import {
   LoadBalancing_Scope,
   type LoadBalancingSchema,
   type LocalitySchema,
+  type NetworkAddressSchema,
   NetworkMode,
   type PortListSchema,
   type ServiceSchema,
@@ -33,6 +34,11 @@ export type EncodableWorkload = Omit<Workload, "services"> & {
   readonly capacityStated?: true;
 };
 
+type ServiceAddress = Service["vips"][number] | Service["cidrVips"][number];
+
+/** A service to send. Its addresses may come in one list, because the wire keeps their order across both sorts. */
+export type EncodableService = Service & { readonly addresses?: readonly ServiceAddress[] };
+
 /** Absent from the wire; every reader assumes it. */
 const DEFAULT_TRUST_DOMAIN = "cluster.local";
 
@@ -43,7 +49,7 @@ export function encodeWorkloadAddress(workload: EncodableWorkload): Uint8Array {
   return toBinary(AddressSchema, message);
 }
 
-export function encodeServiceAddress(service: Service): Uint8Array {
+export function encodeServiceAddress(service: EncodableService): Uint8Array {
   const message = create(AddressSchema, {
     type: { case: "service", value: serviceShape(service) },
   });
@@ -153,22 +159,13 @@ const ipFamilies: Readonly<Record<Service["ipFamilies"], IPFamilies>> = {
   Dual: IPFamilies.DUAL,
 };
 
-function serviceShape(service: Service): MessageInitShape<typeof ServiceSchema> {
+function serviceShape(service: EncodableService): MessageInitShape<typeof ServiceSchema> {
   const { waypoint, loadBalancing } = service;
   return {
     name: service.name,
     namespace: service.namespace,
     hostname: service.hostname,
-    addresses: [
-      ...service.vips.map(({ network, ip }) => ({ network, address: ipToBytes(ip) })),
-      ...service.cidrVips.map(({ network, cidr }) => ({
-        network,
-        address: ipToBytes(cidr.ip),
-        ...(cidr.prefixLength === (familyOf(cidr.ip) === 4 ? 32 : 128)
-          ? {}
-          : { length: cidr.prefixLength }),
-      })),
-    ],
+    addresses: (service.addresses ?? [...service.vips, ...service.cidrVips]).map(addressShape),
     ports: service.ports.map(({ servicePort, targetPort, appProtocol }) => ({
       servicePort,
       targetPort,
@@ -186,6 +183,14 @@ function serviceShape(service: Service): MessageInitShape<typeof ServiceSchema> 
     ingressUseWaypoint: service.ingressUseWaypoint,
     visibility: service.visibility === "Namespace" ? Visibility.NAMESPACE : Visibility.PUBLIC,
   };
+}
+
+function addressShape(address: ServiceAddress): MessageInitShape<typeof NetworkAddressSchema> {
+  const { network } = address;
+  if ("ip" in address) return { network, address: ipToBytes(address.ip) };
+  const { ip, prefixLength } = address.cidr;
+  const whole = prefixLength === (familyOf(ip) === 4 ? 32 : 128);
+  return { network, address: ipToBytes(ip), ...(whole ? {} : { length: prefixLength }) };
 }
 
 type LoadBalancing = NonNullable<Service["loadBalancing"]>;
