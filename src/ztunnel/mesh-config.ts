@@ -24,7 +24,7 @@ function isMapping(value: unknown): value is Mapping {
 }
 
 function readYaml(origin: string, text: string, problems: string[]): Mapping {
-  const document = parseDocument(text);
+  const document = parseDocument(text, { logLevel: "error" });
   const [error] = document.errors;
   if (error !== undefined) {
     problems.push(`${origin}: ${error.message.split("\n")[0]}`);

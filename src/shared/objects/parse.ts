@@ -92,7 +92,13 @@ class OriginInDocument implements Origin {
 
 export function parseObjects(text: string, at: DocumentPlace): ParsedDocument {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, merge: true, prettyErrors: false });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    merge: true,
+    prettyErrors: false,
+    // What is strange becomes a problem with its line, not a warning of the process.
+    logLevel: "error",
+  });
   const [error] = document.errors;
   if (error !== undefined)
     return { kind: "broken", line: lines.linePos(error.pos[0]).line, reason: error.message };

@@ -19,7 +19,7 @@ const localConfig = object({
 
 /** Throws RangeError that names every problem with its path. */
 export function parseLocalConfig(text: string): MeshUpdate {
-  const document = parseDocument(text);
+  const document = parseDocument(text, { logLevel: "error" });
   const [broken] = document.errors;
   if (broken !== undefined) throw new RangeError(`Cannot read local config: ${broken.message}`);
   const problems: Problem[] = [];
