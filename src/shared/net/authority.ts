@@ -19,12 +19,6 @@ export function formatSocketAddress(address: SocketAddress): string {
     : `${address.ip}:${address.port}`;
 }
 
-export function formatAuthority(authority: Authority): string {
-  return authority.kind === "address"
-    ? formatSocketAddress(authority.address)
-    : `${authority.host}:${authority.port}`;
-}
-
 /** RFC 1123 labels, an underscore allowed; at most 253 characters. */
 const HOSTNAME =
   /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i;
