@@ -17,7 +17,9 @@ const stranger = newWorkload(newRoot("others"), { uris: [spiffe("shop/web")] });
 const headers = { baggage: "k8s.namespace.name=shop", forwarded: 'for="192.0.2.1:5"' };
 
 // Counted as skipped where Envoy is absent; a skipped suite is not.
-test("Envoy is installed", { skip: withoutEnvoy }, (context) => context.diagnostic(envoyVersion()));
+test("Envoy is installed", { skip: withoutEnvoy }, (context) =>
+  context.diagnostic(`peer: Envoy ${envoyVersion()}`),
+);
 
 describe("Envoy as the HBONE client of our server", { skip: withoutEnvoy }, () => {
   let echo: Server;

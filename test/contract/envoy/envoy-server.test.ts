@@ -16,7 +16,9 @@ const catalog = newWorkload(root, { uris: [spiffe("shop/catalog")] });
 const stranger = newWorkload(root, { uris: [spiffe("shop/stranger")] });
 
 // Counted as skipped where Envoy is absent; a skipped suite is not.
-test("Envoy is installed", { skip: withoutEnvoy }, (context) => context.diagnostic(envoyVersion()));
+test("Envoy is installed", { skip: withoutEnvoy }, (context) =>
+  context.diagnostic(`peer: Envoy ${envoyVersion()}`),
+);
 
 describe("Envoy as the HBONE server of our client", { skip: withoutEnvoy }, () => {
   let echo: Server;

@@ -4,6 +4,7 @@
  * Import sandbox.ts first.
  */
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -13,6 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -31,7 +33,7 @@ import {
 } from "../../../src/shared/wire/gen/istio/v1/auth/ca_pb.js";
 import { program } from "../../support/program.ts";
 import { spiffe } from "../../unit/shared/identity/pki.ts";
-import { eventually } from "./endpoints.ts";
+import { collect, eventually } from "./endpoints.ts";
 import type { KeyedCertificate } from "./resources.ts";
 
 /** Pods of the objects by name. */
@@ -40,6 +42,7 @@ export const pods = {
   /** Behind the ztunnel under test; its service leads from port 80 to its port 8080. */
   reviews: "10.10.1.11",
   ratings: "10.10.2.12",
+  db: "10.10.2.13",
 } as const;
 
 /** The virtual address of `ratings`, ports 9080 and 9090. */
@@ -72,7 +75,7 @@ export class ZtunnelStage {
   }
 
   /** Starts the proxy of the pod `reviews`. */
-  async startZtunnel(): Promise<ManagedProcess> {
+  async startZtunnel(env: Readonly<Record<string, string>> = {}): Promise<ManagedProcess> {
     const root = join(this.dir, "state", "root-cert.pem");
     const ztunnel = this.#start("ztunnel", ["ztunnel"], {
       PROXY_MODE: "dedicated",
@@ -90,12 +93,29 @@ export class ZtunnelStage {
       AUTH_TOKEN: this.token("shop/reviews"),
       ISTIO_META_DNS_CAPTURE: "false",
       TERMINATION_GRACE_PERIOD_SECONDS: "6",
+      ...env,
     });
     await eventually("the ztunnel is ready", () => {
       if (!ztunnel.running) throw ztunnel.failure("did not start");
       return isReady("127.0.0.1");
     });
     return ztunnel;
+  }
+
+  /** The application of `reviews` connects; the redirection leads to the ztunnel. */
+  async outbound(host: string, port: number): Promise<Socket> {
+    const own = { localAddress: pods.reviews, allowHalfOpen: true, noDelay: true };
+    const socket = connect({ host, port, ...own });
+    await once(socket, "connect");
+    return socket;
+  }
+
+  /** Whether so many octets come back from an echo. */
+  async echoes(host: string, port: number, bytes: number): Promise<boolean> {
+    const socket = await this.outbound(host, port);
+    const sent = Buffer.alloc(bytes, "ambit");
+    socket.end(sent);
+    return (await collect(socket)).equals(sent);
   }
 
   writeObjects(name: string, text: string): void {

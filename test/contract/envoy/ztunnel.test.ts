@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import http2 from "node:http2";
-import { createServer, connect as netConnect, type Server, type Socket } from "node:net";
+import { createServer, connect as netConnect, type Server } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { connect as tlsConnect } from "node:tls";
@@ -163,7 +163,9 @@ describe("Node's HTTP/2 client asks the ztunnel", () => {
 });
 
 // Counted as skipped where Envoy is absent; a skipped suite is not.
-test("Envoy is installed", { skip: withoutEnvoy }, (context) => context.diagnostic(envoyVersion()));
+test("Envoy is installed", { skip: withoutEnvoy }, (context) =>
+  context.diagnostic(`peer: Envoy ${envoyVersion()}`),
+);
 
 describe("Envoy and the ztunnel", { skip: withoutEnvoy }, () => {
   let client: Envoy;
@@ -206,20 +208,6 @@ describe("Envoy and the ztunnel", { skip: withoutEnvoy }, () => {
     upstream?.close();
   });
 
-  /** The application of `reviews` connects; the redirection leads to the ztunnel. */
-  const outbound = async (host: string, port: number): Promise<Socket> => {
-    const options = { host, port, localAddress: pods.reviews, allowHalfOpen: true, noDelay: true };
-    const socket = netConnect(options);
-    await once(socket, "connect");
-    return socket;
-  };
-  const echoed = async (host: string, port: number, bytes: number): Promise<boolean> => {
-    const socket = await outbound(host, port);
-    const sent = Buffer.alloc(bytes, "ambit");
-    socket.end(sent);
-    return (await collect(socket)).equals(sent);
-  };
-
   for (const size of [0, 1, 16_384, 10_000_000])
     test(`into the mesh: ${size} bytes there and back`, async () => {
       assert.ok(await echoesAt(client.port("pod"), size));
@@ -257,13 +245,13 @@ describe("Envoy and the ztunnel", { skip: withoutEnvoy }, () => {
 
   for (const size of [0, 1, 16_384, 10_000_000])
     test(`out of the mesh: ${size} bytes there and back`, async () => {
-      assert.ok(await echoed(pods.ratings, 9080, size));
-      assert.ok(await echoed(ratingsVip, 9080, size));
+      assert.ok(await stage.echoes(pods.ratings, 9080, size));
+      assert.ok(await stage.echoes(ratingsVip, 9080, size));
     });
 
   test("out of the mesh: 100 connections at once", async () => {
     const fine = await Promise.all(
-      Array.from({ length: 100 }, () => echoed(ratingsVip, 9080, 20_000)),
+      Array.from({ length: 100 }, () => stage.echoes(ratingsVip, 9080, 20_000)),
     );
     assert.ok(fine.every(Boolean));
   });
@@ -294,20 +282,20 @@ describe("Envoy and the ztunnel", { skip: withoutEnvoy }, () => {
   });
 
   test("out of the mesh: Envoy dies and comes back", async () => {
-    const open = await outbound(pods.ratings, 9080);
+    const open = await stage.outbound(pods.ratings, 9080);
     open.write("x");
     await once(open, "data");
     const cut = cutByPeer(open);
     await server.stop();
     await cut;
-    await cutByPeer(await outbound(pods.ratings, 9080));
+    await cutByPeer(await stage.outbound(pods.ratings, 9080));
     server = await startServer();
-    assert.ok(await echoed(pods.ratings, 9080, 1000));
+    assert.ok(await stage.echoes(pods.ratings, 9080, 1000));
   });
 
   test("the ztunnel is told to go: open tunnels finish on both sides", async () => {
     const into = await dial(client.port("pod"));
-    const out = await outbound(pods.ratings, 9080);
+    const out = await stage.outbound(pods.ratings, 9080);
     for (const socket of [into, out]) {
       socket.write("x");
       await once(socket, "data");
