@@ -182,7 +182,7 @@ async function startAdmin(core: Core, quit: () => void): Promise<readonly AdminS
   const { config, clock } = core.deps;
   const routes = {
     ...operatorRoutes({ filter: core.filter, defaultFilter: config.logFilter, clock, quit }),
-    ...ztunnelRoutes(dumpSources(core), core.node.decisions),
+    ...ztunnelRoutes(dumpSources(core), core.node.decisions, core.node.resolveHostname),
   };
   const anyHost = config.ipv6Enabled ? ["::"] : ["0.0.0.0"];
   const servers: AdminServer[] = [];

@@ -76,7 +76,7 @@ function becauseOf(paths: readonly WhyPath[]): string {
 
 /** What the decisions themselves do not say: the ports a service has, and what a better informed source knows of the far end. */
 function notesOf(
-  { view, network = "", remarks }: WhyContext,
+  { view, network = "", remarks, caveat }: WhyContext,
   { workload }: Origin,
   destinations: readonly SocketAddress[],
   paths: readonly WhyPath[],
@@ -95,5 +95,6 @@ function notesOf(
     const end = view.workloadByUid(uid);
     for (const remark of (end && remarks?.(end)) ?? []) notes.add(remark);
   }
+  if (caveat !== undefined) notes.add(caveat);
   return [...notes];
 }

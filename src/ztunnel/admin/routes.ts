@@ -2,6 +2,7 @@
 import { type AdminHandler, jsonAnswer, textAnswer } from "../../shared/admin/http-server.ts";
 import { decisionView } from "../proxy/decision-view.ts";
 import type { DecisionRing } from "../proxy/decisions.ts";
+import type { ResolveHostname } from "../proxy/scope.ts";
 import { configDump, type DumpSources } from "./config-dump.ts";
 import { whyRoute } from "./why-route.ts";
 
@@ -10,6 +11,7 @@ const defaultDecisions = 50;
 export function ztunnelRoutes(
   dump: DumpSources,
   decisions: DecisionRing,
+  resolveHostname?: ResolveHostname,
 ): Readonly<Record<string, AdminHandler>> {
   return {
     "/config_dump": () => jsonAnswer(configDump(dump)),
@@ -18,6 +20,11 @@ export function ztunnelRoutes(
       if (!/^\d{1,6}$/.test(text)) return textAnswer(400, "n must be a number\n");
       return jsonAnswer({ decisions: decisions.latest(Number(text)).map(decisionView) });
     },
-    "/debug/why": whyRoute({ config: dump.config, store: dump.store, decisions }),
+    "/debug/why": whyRoute({
+      config: dump.config,
+      store: dump.store,
+      decisions,
+      ...(resolveHostname === undefined ? {} : { resolveHostname }),
+    }),
   };
 }

@@ -2,14 +2,16 @@
 import { type AdminHandler, jsonAnswer, textAnswer } from "../../shared/admin/http-server.ts";
 import type { MeshStore } from "../../shared/model/store.ts";
 import { formatSocketAddress } from "../../shared/net/authority.ts";
+import type { IpAddress } from "../../shared/net/ip.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import { decisionView } from "../proxy/decision-view.ts";
 import type { DecisionRecord, DecisionRing } from "../proxy/decisions.ts";
 import { illegalPorts } from "../proxy/route.ts";
+import type { ResolveHostname } from "../proxy/scope.ts";
 import type { WhyContext } from "../why/context.ts";
 import { WhyQuestionError } from "../why/find.ts";
 import type { WhyRecord } from "../why/record.ts";
-import { explainConnection } from "../why.ts";
+import { explainConnection, type WhyQuestion } from "../why.ts";
 
 /** Records of the ring that are looked through, and of those that fit the newest that are shown. */
 const MAX_SEARCHED = 10_000;
@@ -19,9 +21,16 @@ export interface WhySources {
   readonly config: ZtunnelConfig;
   readonly store: MeshStore;
   readonly decisions: DecisionRing;
+  readonly resolveHostname?: ResolveHostname;
 }
 
-export function whyRoute({ config, store, decisions }: WhySources): AdminHandler {
+/** Names of one answer that are looked up. */
+const MAX_LOOKUPS = 8;
+
+const onDemandCaveat =
+  "this node asks the control plane only for what its pods use (XDS_ON_DEMAND): what nobody has used is missing here";
+
+export function whyRoute({ config, store, decisions, resolveHostname }: WhySources): AdminHandler {
   const context: WhyContext = {
     view: store,
     network: config.network,
@@ -30,14 +39,33 @@ export function whyRoute({ config, store, decisions }: WhySources): AdminHandler
     ipv6Enabled: config.ipv6Enabled,
     illegalPorts: illegalPorts({ socks5: config.socks5 }),
     localhostAppTunnel: config.localhostAppTunnel,
+    caveat: config.xdsOnDemand ? onDemandCaveat : undefined,
   };
-  return ({ query }) => {
+  /** Explains; where that ends at names, looks them up as a connection would, and explains again. */
+  const explain = async (question: WhyQuestion, signal: AbortSignal): Promise<WhyRecord> => {
+    const known = new Map<string, readonly IpAddress[]>();
+    const missing = new Set<string>();
+    const resolved = (hostname: string): readonly IpAddress[] | undefined => {
+      const addresses = known.get(hostname);
+      if (addresses === undefined) missing.add(hostname);
+      return addresses;
+    };
+    const first = explainConnection({ ...context, resolved }, question);
+    if (resolveHostname === undefined || missing.size === 0) return first;
+    await Promise.all(
+      [...missing]
+        .slice(0, MAX_LOOKUPS)
+        .map(async (hostname) => known.set(hostname, await resolveHostname(hostname, 4, signal))),
+    );
+    return explainConnection({ ...context, resolved }, question);
+  };
+  return async ({ query, signal }) => {
     const from = query.get("from");
     const to = query.get("to");
     if (from === null || to === null)
       return textAnswer(400, "usage: /debug/why?from=<pod or address>&to=<destination>:<port>\n");
     try {
-      const record = explainConnection(context, { from, to });
+      const record = await explain({ from, to }, signal);
       const recent = decisions
         .latest(MAX_SEARCHED)
         .filter(fits(record))

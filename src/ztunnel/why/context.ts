@@ -18,6 +18,10 @@ export interface WhyContext {
   readonly ipv6Enabled: boolean;
   readonly illegalPorts: ReadonlySet<number>;
   readonly localhostAppTunnel: boolean;
+  /** Addresses of a hostname, as far as somebody has looked them up; without them the answer stops at the name. */
+  readonly resolved?: (hostname: string) => readonly IpAddress[] | undefined;
+  /** What makes every answer from this state uncertain. */
+  readonly caveat?: string | undefined;
   /** Further words about a workload that is judged, from a source that knows more than the proxies. */
   readonly remarks?: (workload: Workload) => readonly string[];
 }

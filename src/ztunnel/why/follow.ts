@@ -31,10 +31,13 @@ export function followAll(
   if (workload.addresses.includes(destination.ip)) return [toItself(workload, destination)];
   const outcomes = new Map<string, OutboundDecision>();
   for (let index = 0; index < DRAWS; index++) {
-    const decision = decideOutbound(
-      context.view,
-      { network: origin.network, illegalPorts: context.illegalPorts, random: drawer(index) },
-      { source: workload, sourceIp: origin.ip, destination },
+    const decision = settled(
+      context,
+      decideOutbound(
+        context.view,
+        { network: origin.network, illegalPorts: context.illegalPorts, random: drawer(index) },
+        { source: workload, sourceIp: origin.ip, destination },
+      ),
     );
     const key = outcomeKey(decision);
     if (!outcomes.has(key)) outcomes.set(key, decision);
@@ -46,6 +49,17 @@ export function followAll(
         ? [pathByName(workloadLabel(workload), decision.workload, decision.hostname)]
         : pathsOf(context, origin, workload, destination, decision),
     );
+}
+
+/** Goes on with what names have been resolved to. */
+function settled(context: WhyContext, decision: OutboundDecision): OutboundDecision {
+  let current = decision;
+  while (current.kind === "resolve") {
+    const addresses = context.resolved?.(current.hostname);
+    if (addresses === undefined) return current;
+    current = current.proceed(addresses);
+  }
+  return current;
 }
 
 function outcomeKey(decision: OutboundDecision): string {

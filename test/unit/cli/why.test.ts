@@ -99,9 +99,9 @@ describe("live", () => {
   const servers: AdminServer[] = [];
   after(() => Promise.all(servers.map((server) => server.close())));
 
-  async function node() {
+  async function node(env: Readonly<Record<string, string>> = {}) {
     const config = loadConfig({
-      env: {},
+      env,
       readFile: () => undefined,
       fileExists: () => false,
       cpus: 1,
@@ -115,6 +115,22 @@ describe("live", () => {
         {
           kind: "service",
           service: makeService("orders", { at: ["/10.96.0.1"], ports: { 80: 8080 } }),
+        },
+        {
+          kind: "workload",
+          workload: makeWorkload("far", {
+            hostname: "far.example",
+            protocol: "TCP",
+            behind: { "shop/far.example": { 443: 443 } },
+          }),
+        },
+        {
+          kind: "service",
+          service: makeService("far", {
+            hostname: "far.example",
+            at: ["/240.240.0.5"],
+            ports: { 443: 443 },
+          }),
         },
       ],
       policies: [
@@ -148,6 +164,7 @@ describe("live", () => {
         staticConfig: { workloads: [], policies: [], services: [] },
       },
       decisions,
+      (hostname) => Promise.resolve(hostname === "far.example" ? [ipOf("192.0.2.80")] : []),
     );
     const server = await startAdminServer({ name: "admin", hosts: ["127.0.0.1"], port: 0, routes });
     servers.push(server);
@@ -178,6 +195,22 @@ describe("live", () => {
     const record = JSON.parse(checked.stdout);
     assert.equal(record.recent.length, 1);
     assert.equal(record.verdict, "denied");
+  });
+
+  test("names are looked up as a connection would", async () => {
+    const admin = await node();
+    const told = await ambit("--admin", admin, "--from", "web", "--to", "far.example:443");
+    assert.match(told.stdout, /plain TCP to 192\.0\.2\.80:443 \(shop\/far\)/);
+    assert.match(told.stdout, /^verdict {2}ALLOWED/m);
+  });
+
+  test("a node that knows only what it asked for says so", async () => {
+    const admin = await node({ XDS_ON_DEMAND: "true", ISTIO_META_DNS_CAPTURE: "false" });
+    const told = await ambit("--admin", admin, "--from", "web", "--to", "10.1.0.2:8080");
+    assert.match(
+      told.stdout,
+      /^note {5}this node asks the control plane only for what its pods use/m,
+    );
   });
 
   test("what it cannot answer it says in one line", async () => {
