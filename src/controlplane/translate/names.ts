@@ -8,6 +8,7 @@ export const USE_WAYPOINT_CANARY_WEIGHT = "istio.io/use-waypoint-canary-weight";
 export const WAYPOINT_FOR = "istio.io/waypoint-for";
 export const INGRESS_USE_WAYPOINT = "istio.io/ingress-use-waypoint";
 export const GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name";
+export const GATEWAY_NAME_OVERRIDE = "gateway.istio.io/name-override";
 export const GATEWAY_MANAGED = "gateway.istio.io/managed";
 export const GATEWAY_SERVICE_ACCOUNT = "gateway.istio.io/service-account";
 /** Managers whose services are waypoints and network gateways themselves. */

@@ -38,13 +38,15 @@ export class ServiceTable {
     return this.#selectors.get(namespace)?.matching(labels) ?? [];
   }
 
-  /** Also services without a selector whose EndpointSlices name the pod. */
+  /** Also services without a selector whose EndpointSlices name the pod; one for each hostname. */
   ofPod(pod: ObjectOf<"Pod">): readonly ServiceInfo[] {
     const { namespace, name, labels } = pod.metadata;
     const found = this.selecting(namespace, labels);
     for (const slice of this.#slicesByPod.get(`${namespace}/${name}`) ?? []) {
       const info = this.ofSlice(slice);
-      if (info !== undefined && !found.includes(info) && namesPod(slice, pod)) found.push(info);
+      if (info === undefined || !namesPod(slice, pod)) continue;
+      if (!found.some(({ service }) => service.hostname === info.service.hostname))
+        found.push(info);
     }
     return found;
   }

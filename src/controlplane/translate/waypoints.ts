@@ -6,7 +6,9 @@ import type { ObjectMeta, ObjectOf } from "../../shared/objects/kinds.ts";
 import { Memo } from "./memo.ts";
 import {
   GATEWAY_NAME,
+  GATEWAY_NAME_OVERRIDE,
   INBOUND_BINDING,
+  REMOTE_GATEWAY_CLASS,
   USE_WAYPOINT,
   USE_WAYPOINT_NAMESPACE,
   WAYPOINT_FOR,
@@ -69,7 +71,7 @@ interface StatusAddress {
 
 /**
  * A controller writes the addresses of a deployed gateway into its status. Where none runs (objects in files), they are
- * what it would write: the stated address, or the name of the service that stands for the gateway.
+ * what it would write: the name of the service that stands for the gateway, else the stated addresses.
  */
 function gatewayAddresses(
   gateway: ObjectOf<"Gateway">,
@@ -77,18 +79,26 @@ function gatewayAddresses(
   settings: MeshSettings,
 ): readonly StatusAddress[] {
   if ((gateway.status?.addresses.length ?? 0) > 0) return gateway.status?.addresses ?? [];
-  const { name, namespace } = gateway.metadata;
+  const { name, namespace, annotations } = gateway.metadata;
+  const { gatewayClassName, addresses } = gateway.spec;
   const suffix = `${namespace}.svc.${settings.clusterDomain}`;
-  if (gateway.spec.addresses.length > 0)
-    return gateway.spec.addresses.map(({ type, value = "" }) =>
-      type === "Hostname" && !value.includes(".")
-        ? { type, value: `${value}.${suffix}` }
-        : { type, value },
-    );
-  const className = gateway.spec.gatewayClassName;
-  const serviceName = className === WAYPOINT_GATEWAY_CLASS ? name : `${name}-${className}`;
-  const service = objects.find("Service", namespace, serviceName);
-  return service === undefined ? [] : [{ type: "Hostname", value: `${serviceName}.${suffix}` }];
+  const serviceName =
+    annotations[GATEWAY_NAME_OVERRIDE] ??
+    (gatewayClassName === WAYPOINT_GATEWAY_CLASS ? name : `${name}-${gatewayClassName}`);
+  if (isDeployed(gateway) && objects.find("Service", namespace, serviceName) !== undefined)
+    return [{ type: "Hostname", value: `${serviceName}.${suffix}` }];
+  return addresses.map(({ type, value = "" }) =>
+    type === "Hostname" && !value.includes(".")
+      ? { type, value: `${value}.${suffix}` }
+      : { type, value },
+  );
+}
+
+/** Stated names are gateways that somebody else deployed; one stated IP address is only a wish for the service's. */
+function isDeployed(gateway: ObjectOf<"Gateway">): boolean {
+  const { gatewayClassName, addresses } = gateway.spec;
+  if (gatewayClassName === REMOTE_GATEWAY_CLASS || addresses.length > 1) return false;
+  return addresses.every(({ type }) => type === "IPAddress");
 }
 
 function makeWaypoint(

@@ -67,6 +67,14 @@ test("where a waypoint is: its status, its stated address, its service", () => {
     of({ spec: { addresses: [{ type: "Hostname", value: "short" }] } }),
     "shop/short.shop.svc.cluster.local:15008",
   );
+  const wish = { addresses: [{ type: "IPAddress", value: "10.1.1.1" }] };
+  assert.equal(of({ spec: wish }, wpService()), here, "an address is a wish for the service's");
+  assert.equal(of({ spec: wish }), "/10.1.1.1:15008");
+  const renamed = { "gateway.istio.io/name-override": "other" };
+  assert.equal(
+    of({ annotations: renamed }, wpService("other")),
+    "shop/other.shop.svc.cluster.local:15008",
+  );
 });
 
 const kinds: readonly [string | undefined, boolean, boolean][] = [
