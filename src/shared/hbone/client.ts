@@ -88,6 +88,10 @@ class ClientSession implements HboneClientSession, Role {
     return this.#connection.tunnels.size;
   }
 
+  get congested(): boolean {
+    return this.#connection.congested;
+  }
+
   get maxStreams(): number {
     return Math.min(this.#settings.maxStreams, this.#connection.peer.maxConcurrentStreams);
   }

@@ -20,6 +20,9 @@ export type OpenSession = (signal: AbortSignal) => Promise<HboneClientSession>;
 /** How often one request may meet a session that went away under it. */
 const maxAttempts = 4;
 
+/** Beyond this many congested sessions to one place the place itself is the reason, and more would not help. */
+const maxCongestedSessions = 4;
+
 interface Pooled {
   readonly session: HboneClientSession;
   usedAtMs: number;
@@ -103,16 +106,22 @@ export class HbonePool {
     return lane;
   }
 
-  /** The first session with room; it counts as used now. */
+  /**
+   * The first session with room; it counts as used now. A congested one would make the tunnel wait for readers it has
+   * nothing to do with, so another is opened beside it, up to a few.
+   */
   #pick(lane: Lane): HboneClientSession | undefined {
+    let chosen: Pooled | undefined;
+    let congested = 0;
     for (const pooled of lane.sessions) {
       const { session } = pooled;
       const limit = Math.min(this.#options.maxStreamsPerSession, session.maxStreams);
       if (!session.usable || session.openStreams >= limit) continue;
-      pooled.usedAtMs = this.#clock.monotonicMs();
-      return session;
+      if (session.congested) congested++;
+      if (!session.congested || congested > maxCongestedSessions) chosen ??= pooled;
     }
-    return undefined;
+    if (chosen !== undefined) chosen.usedAtMs = this.#clock.monotonicMs();
+    return chosen?.session;
   }
 
   /** Waits for the session that is being opened for this key, or opens it. */

@@ -34,6 +34,11 @@ export interface HboneClientSession {
   /** False after GOAWAY, a failed PING or an error: open no more tunnels here. */
   readonly usable: boolean;
   readonly openStreams: number;
+  /**
+   * Stalled readers have used up the session's window in either direction, and every tunnel on it waits for them. Open new
+   * ones elsewhere.
+   */
+  readonly congested: boolean;
   /** min(our limit, the peer's SETTINGS_MAX_CONCURRENT_STREAMS). */
   readonly maxStreams: number;
   /** Rejects with MeshError `h2-failed` when the session breaks first, or with the signal's reason. */

@@ -80,7 +80,7 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
       maxBlockBytes: settings.maxHeaderListBytes * 2,
       preface: role.name === "server",
     });
-    this.#liveness = new Liveness(clock, settings, this);
+    this.#liveness = new Liveness(clock, settings, this.write, this);
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
@@ -107,6 +107,10 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
 
   get state(): State {
     return this.#state;
+  }
+
+  get congested(): boolean {
+    return this.#sender.exhausted || this.#credit.exhausted;
   }
 
   addTunnel(streamId: number): Http2Tunnel {
@@ -173,10 +177,6 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
   }
 
   // LivenessEvents
-
-  sendPing(payload: Uint8Array): void {
-    this.write.ping(false, payload);
-  }
 
   alive(): void {
     this.#inbox.relax();

@@ -2,9 +2,9 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 import { pingBytes, putUint32, uint32At } from "../http2/frames.ts";
 import type { HboneSettings } from "../tunnel.ts";
+import type { FrameWriter } from "./frame-writer.ts";
 
 export interface LivenessEvents {
-  sendPing(payload: Uint8Array): void;
   /** The peer has answered. */
   alive(): void;
   /** The peer did not answer in time. */
@@ -17,15 +17,17 @@ const mark = 0x616d6269;
 export class Liveness {
   readonly #clock: Clock;
   readonly #settings: HboneSettings;
+  readonly #write: FrameWriter;
   readonly #events: LivenessEvents;
   /** Until the next PING, or until the deadline of the one under way. */
   #timer: Timer;
   #sequence = 0;
   #stopped = false;
 
-  constructor(clock: Clock, settings: HboneSettings, events: LivenessEvents) {
+  constructor(clock: Clock, settings: HboneSettings, write: FrameWriter, events: LivenessEvents) {
     this.#clock = clock;
     this.#settings = settings;
+    this.#write = write;
     this.#events = events;
     this.#timer = this.#scheduled();
   }
@@ -54,7 +56,7 @@ export class Liveness {
       this.#timer = this.#clock.after(this.#settings.pingTimeoutMs, () => this.#events.dead());
       const payload = new Uint8Array(pingBytes);
       putUint32(payload, putUint32(payload, 0, mark), this.#sequence);
-      this.#events.sendPing(payload);
+      this.#write.ping(false, payload);
     });
   }
 }

@@ -22,6 +22,11 @@ export class ReceiveCredit {
     this.#streamPortionBytes = Math.ceil(settings.streamWindowBytes / 2);
   }
 
+  /** What waits here for slow readers leaves the peer next to nothing to send. */
+  get exhausted(): boolean {
+    return this.#sessionWindowBytes + this.#sessionUncreditedBytes < this.#sessionPortionBytes / 4;
+  }
+
   /** A DATA frame of this size begins. */
   receivedBySession(bytes: number): void {
     this.#sessionWindowBytes -= bytes;

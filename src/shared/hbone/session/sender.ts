@@ -35,6 +35,11 @@ export class Sender {
     this.#outbox = outbox;
   }
 
+  /** The peer lets the session send nothing. */
+  get exhausted(): boolean {
+    return this.#windowBytes <= 0;
+  }
+
   /** Sends [start, end), or holds what does not fit. False: no more until the tunnel's peer is resumed. */
   send(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number, hasRoom: boolean): boolean {
     if (tunnel.held !== undefined) {

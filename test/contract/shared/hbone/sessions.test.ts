@@ -11,7 +11,7 @@ import { openHboneClient } from "../../../../src/shared/hbone/client.ts";
 import { tunnelAsDuplex } from "../../../../src/shared/hbone/duplex.ts";
 import { serveHbone } from "../../../../src/shared/hbone/server.ts";
 import { slabsInUse } from "../../../../src/shared/hbone/session/slab.ts";
-import { defaultHboneSettings } from "../../../../src/shared/hbone/tunnel.ts";
+import { defaultHboneSettings, type TunnelStream } from "../../../../src/shared/hbone/tunnel.ts";
 import { FakeClock } from "../../../support/clock.ts";
 import {
   acceptTo,
@@ -159,6 +159,47 @@ describe("a request that nobody waits for", () => {
     assert.equal(pair.server.openStreams, 0);
     await pair.close();
   });
+});
+
+/** Writes more than the windows take; whoever resets the stream ends it. */
+function fill(stream: TunnelStream): void {
+  const duplex = tunnelAsDuplex(stream);
+  duplex.on("error", () => duplex.destroy());
+  duplex.write(Buffer.alloc(200_000));
+}
+
+test("readers that stall use up the session's window: it is congested, until they go", async () => {
+  const small = { streamWindowBytes: 50_000, connectionWindowBytes: 65_535 };
+  const pair = await sessionPair(
+    (tunnel) => {
+      const stream = tunnel.accept([]);
+      if (tunnel.authority === "sends:1") fill(stream);
+    },
+    { client: small, server: small },
+  );
+  const open = async (authority: string): Promise<TunnelStream> => {
+    const answer = await pair.client.connect({ authority, headers: [] }, neverAborts);
+    assert.ok(answer.kind === "open");
+    return answer.stream;
+  };
+  const becomes = async (congested: boolean): Promise<void> => {
+    for (let round = 0; round < 500 && pair.client.congested !== congested; round++) await delay(5);
+    assert.equal(pair.client.congested, congested);
+  };
+  assert.equal(pair.client.congested, false);
+  // Nobody takes what these bring.
+  const downloads = [await open("sends:1"), await open("sends:1")];
+  await becomes(true);
+  for (const stream of downloads) stream.reset(8);
+  await becomes(false);
+  const uploads = [await open("stalls:1"), await open("stalls:1")];
+  uploads.forEach(fill);
+  await becomes(true);
+  // Not CANCEL: that reads as the end, and what came before would still wait for a reader.
+  for (const stream of uploads) stream.reset(10);
+  await becomes(false);
+  await pair.close();
+  assert.equal(slabsInUse(), 0);
 });
 
 test("TLS inside a tunnel, and HTTP/2 inside that", async () => {

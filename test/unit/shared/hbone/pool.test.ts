@@ -19,6 +19,7 @@ class FakeSession implements HboneClientSession {
   usable = true;
   openStreams = 0;
   maxStreams = 100;
+  congested = false;
   drained = false;
   goneOnNext = false;
   readonly closed: Promise<void>;
@@ -104,6 +105,17 @@ describe("HbonePool", () => {
     (sessions[0] as FakeSession).usable = false;
     await pool.connect("k", open, request, never);
     assert.equal(sessions.length, 2);
+  });
+
+  test("a congested session gets no new tunnels, unless several are", async () => {
+    const pool = new HbonePool({ ...options, maxStreamsPerSession: 100 }, new FakeClock());
+    const { sessions, open } = opener();
+    for (let count = 0; count < 8; count++) {
+      await pool.connect("k", open, request, never);
+      for (const session of sessions) session.congested = true;
+    }
+    assert.equal(sessions.length, 5);
+    assert.equal(sessions[4]?.openStreams, 4);
   });
 
   test("a request that the peer did not act on goes to another session", async () => {
