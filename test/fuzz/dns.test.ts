@@ -67,7 +67,8 @@ function checkAnswer(packet: Buffer, answer: Buffer, protocol: "udp" | "tcp"): s
   const records = answer.readUInt16BE(6);
   const addresses = decodeAddresses(answer);
   if ((flags & 0xf) === 0) assert.ok(addresses && addresses.addresses.length <= records);
-  return `answered ${flags & 0xf} ${Math.min(records, 3)} ${(flags & 0x200) !== 0}`;
+  const more = answer.readUInt16BE(10);
+  return `answered ${flags & 0xf} ${Math.min(records, 3)} ${(flags & 0x200) !== 0} ${more}`;
 }
 
 async function runQuery(packet: Buffer, protocol: "udp" | "tcp"): Promise<string> {
@@ -83,8 +84,13 @@ async function runQuery(packet: Buffer, protocol: "udp" | "tcp"): Promise<string
     assert.equal(message.kind, "unreadable");
     return "none";
   }
-  if (answer === forwarded) return `forwarded ${message.kind}`;
-  return `${message.kind} ${checkAnswer(packet, Buffer.from(answer), protocol)}`;
+  if (answer === forwarded) {
+    const types =
+      message.kind === "query" ? message.questions.map((one) => recordTypeName(one.type)) : [];
+    return `forwarded ${message.kind} ${types.slice(0, 2).join(" ")}`;
+  }
+  const reason = message.kind === "malformed" ? message.reason : "";
+  return `${message.kind} ${reason} ${checkAnswer(packet, Buffer.from(answer), protocol)}`;
 }
 
 function runReply(packet: Buffer): string {

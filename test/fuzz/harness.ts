@@ -5,9 +5,17 @@
  *
  *   FUZZ_SECONDS=60 npm test -- test/fuzz/frames.test.ts      longer, from another seed each time
  *   FUZZ_SEED=7                                               from this seed
+ *   FUZZ_KEEP=1                                               adds what led to new outcomes to the corpus
  */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { test } from "node:test";
@@ -57,11 +65,14 @@ export async function playTarget(
 ): Promise<{ readonly inputs: number; readonly outcomes: number }> {
   const campaign = new Campaign(target, seed);
   await campaign.play(durationMs);
+  if (process.env["FUZZ_KEEP"] !== undefined) keepInCorpus(target.name, campaign.found);
   return { inputs: campaign.inputs, outcomes: campaign.outcomes.size };
 }
 
 class Campaign {
   readonly outcomes = new Set<string>();
+  /** Inputs that led to new outcomes. */
+  readonly found: Buffer[] = [];
   inputs = 0;
   readonly #target: Target;
   readonly #seed: number;
@@ -81,7 +92,7 @@ class Campaign {
     assert.ok(seeds.length > 0, `no corpus for ${this.#target.name}`);
     for (const seed of seeds) {
       this.#pool.push(Buffer.from(seed));
-      await this.#try(Buffer.from(seed));
+      this.outcomes.add(await this.#try(Buffer.from(seed)));
     }
     const before = await retainedBytes();
     const end = performance.now() + durationMs;
@@ -89,13 +100,19 @@ class Campaign {
     while (performance.now() < end) {
       const input = mutate(this.#prng, this.#pool, this.#dictionary, maxBytes);
       const outcome = await this.#try(input);
-      if (!this.outcomes.has(outcome) && this.#pool.length < maxPool) this.#pool.push(input);
+      if (!this.outcomes.has(outcome)) this.#keep(input);
       this.outcomes.add(outcome);
       // Others must have their turn too: timers, sockets, the runner.
       if (this.inputs % 256 === 0) await turn();
     }
     const growth = (await retainedBytes()) - before;
     assert.ok(growth < maxGrowthBytes, `keeps ${growth} bytes after ${this.inputs} inputs`);
+  }
+
+  #keep(input: Buffer): void {
+    if (this.#pool.length >= maxPool) return;
+    this.#pool.push(input);
+    this.found.push(input);
   }
 
   async #try(input: Buffer): Promise<string> {
@@ -172,6 +189,21 @@ function readCorpus(name: string): readonly Buffer[] {
           : Buffer.from(line.replaceAll(" ", ""), "hex"),
       ),
   );
+}
+
+const maxKept = 40;
+const maxKeptBytes = 200;
+
+function keepInCorpus(name: string, found: readonly Buffer[]): void {
+  const short = found.filter(({ length }) => length > 0 && length <= maxKeptBytes);
+  const spread = short.filter((_, at) => at % Math.ceil(short.length / maxKept) === 0);
+  if (spread.length === 0) return;
+  const dir = join(import.meta.dirname, "corpus", name);
+  mkdirSync(dir, { recursive: true });
+  const file = join(dir, "found.txt");
+  if (!existsSync(file))
+    writeFileSync(file, "# Found by mutation; each led to an outcome of its own.\n");
+  appendFileSync(file, spread.map((input) => `${input.toString("hex")}\n`).join(""));
 }
 
 setFlagsFromString("--expose-gc");
