@@ -12,15 +12,20 @@ export function familyOf(ip: IpAddress): IpFamily {
   return ip.includes(":") ? 6 : 4;
 }
 
-/** Dotted decimal without leading zeros is canonical already: the common case costs no parsing. */
+/** Dotted decimal without leading zeros is canonical already. */
 const CANONICAL_FOUR = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+/** How the address of an IPv4 peer reads on a socket of both families. */
+const MAPPED = "::ffff:";
 
 /** Parses strict textual notation; undefined when it is not an address. Zones (`%eth0`) are refused. */
 export function parseIp(text: string): IpAddress | undefined {
+  // Every connection comes through here: the usual forms do without the library, which says no by throwing inside.
   if (CANONICAL_FOUR.test(text)) return text as IpAddress;
-  if (text.includes("%")) return undefined;
-  if (ipaddr.IPv4.isValidFourPartDecimal(text))
-    return ipaddr.IPv4.parse(text).toString() as IpAddress;
+  if (!text.includes(":") || text.includes("%")) return undefined;
+  if (text.startsWith(MAPPED)) {
+    const four = text.slice(MAPPED.length);
+    if (CANONICAL_FOUR.test(four)) return four as IpAddress;
+  }
   if (!ipaddr.IPv6.isValid(text)) return undefined;
   const six = ipaddr.IPv6.parse(text);
   return (six.isIPv4MappedAddress() ? six.toIPv4Address() : six).toString() as IpAddress;
@@ -43,6 +48,7 @@ export function ipFromBytes(bytes: Uint8Array): IpAddress | undefined {
 
 /** 4 or 16 bytes in network order. */
 export function ipToBytes(ip: IpAddress): Uint8Array {
+  if (familyOf(ip) === 4) return Uint8Array.from(ip.split("."), Number);
   return Uint8Array.from(ipaddr.parse(ip).toByteArray());
 }
 
