@@ -15,6 +15,7 @@ import { pingBytes } from "../http2/frames.ts";
 import type { HboneSettings } from "../tunnel.ts";
 import { ClosedStreams } from "./closed-streams.ts";
 import { Deliveries } from "./deliveries.ts";
+import { broken, idle } from "./failures.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import { Http2Tunnel, type TunnelHost } from "./http2-tunnel.ts";
 import { Inbox, type InboxOwner } from "./inbox.ts";
@@ -394,12 +395,4 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
     this.#inbox.close();
     this.#settleClosed?.();
   }
-}
-
-function broken(why: string): MeshError {
-  return new MeshError("h2-failed", `HTTP/2 session broke: ${why}`);
-}
-
-function idle(frame: string): ConnectionError {
-  return new ConnectionError(errorCode.protocolError, `${frame} on an idle stream`);
 }
