@@ -5,7 +5,7 @@ import {
   exclusionText,
 } from "../../shared/model/enrollment.ts";
 import type { GatewayAddress } from "../../shared/model/workload.ts";
-import type { ObjectOf } from "../../shared/objects/kinds.ts";
+import { isForWaypoint, kindName, type ObjectOf, objectName } from "../../shared/objects/kinds.ts";
 import type { ObjectSnapshot, SkippedObject, SourceProblem } from "../../shared/objects/source.ts";
 import type { Condition } from "../translate/conditions.ts";
 import { ObjectTable } from "../translate/objects.ts";
@@ -29,6 +29,8 @@ export interface StatusReport {
   readonly objects: Readonly<Record<string, number>>;
   readonly problems: readonly SourceProblem[];
   readonly skipped: readonly SkippedObject[];
+  /** Known and well-formed, but without effect: what acts on them comes with the waypoint. */
+  readonly unhandled: readonly string[];
   readonly conditions: readonly Condition[];
   readonly pods: readonly PodReport[];
 }
@@ -43,7 +45,8 @@ export function statusReport(
 ): StatusReport {
   const table = new ObjectTable(snapshot.objects, settings.revision);
   const counts = new Map<string, number>();
-  for (const { kind } of snapshot.objects.values()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  for (const { kind } of snapshot.objects.values())
+    counts.set(kindName(kind), (counts.get(kindName(kind)) ?? 0) + 1);
   const pods = table
     .ofKind("Pod")
     .filter(({ spec }) => node === undefined || spec.nodeName === node);
@@ -51,6 +54,9 @@ export function statusReport(
     objects: Object.fromEntries([...counts].sort()),
     problems: snapshot.problems,
     skipped: snapshot.skipped,
+    unhandled: [...snapshot.objects.values()]
+      .filter(({ kind }) => isForWaypoint(kind))
+      .map((object) => `${object.origin.file}:${object.origin.line}: ${objectName(object)}`),
     conditions: [...state.conditions].sort((a, b) => (a.object < b.object ? -1 : 1)),
     pods: pods.map((pod) => podReport(pod, table, state, redirected, settings)),
   };

@@ -111,6 +111,23 @@ export function podServiceAccount(pod: ObjectOf<"Pod">): string {
   return pod.spec.serviceAccountName ?? pod.spec.serviceAccount ?? "default";
 }
 
+/** The kind as its author writes it; with the group where two groups have a kind of that name. */
+export function kindName(kind: Kind): string {
+  const entry = kinds[kind];
+  return "name" in entry ? `${entry.name} (${entry.group})` : kind;
+}
+
+/** How messages name an object. */
+export function objectName({ kind, metadata }: MeshObject): string {
+  const namespace = metadata.namespace === "" ? "" : `${metadata.namespace}/`;
+  return `${kindName(kind)} ${namespace}${metadata.name}`;
+}
+
+/** Kinds that only a waypoint or a gateway acts on: their names are checked here, their contents are not. */
+export function isForWaypoint(kind: Kind): boolean {
+  return kinds[kind].body === opaqueBody;
+}
+
 const byGroupAndName: ReadonlyMap<string, Kind> = new Map(
   Object.entries(kinds).map(([key, entry]) => [
     `${entry.group}/${"name" in entry ? entry.name : key}`,

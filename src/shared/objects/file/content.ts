@@ -2,7 +2,7 @@
  * What one file contributes: the objects of its newest good state and the problems of its newest text. A broken text
  * changes nothing but the problems; a refused object leaves its last good version in force.
  */
-import type { MeshObject, ObjectKey } from "../kinds.ts";
+import { type MeshObject, type ObjectKey, objectName } from "../kinds.ts";
 import {
   type DocumentPlace,
   type ParsedDocument,
@@ -154,7 +154,7 @@ export function mergeContents(contents: readonly FileContent[]): {
         duplicates.push({
           file: object.origin.file,
           line: object.origin.line,
-          object: key,
+          object: objectName(object),
           path: "metadata.name",
           reason: `already defined in ${first.origin.file}:${first.origin.line}`,
           kept: false,

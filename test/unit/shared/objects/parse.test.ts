@@ -110,7 +110,7 @@ const refusals: readonly [string, string, string][] = [
   [
     "a port that is a name",
     policy("  rules:\n  - to:\n    - operation:\n        ports: [http]"),
-    '8 spec.rules[0].to[0].operation.ports[0]: "http" is not a port from 1 to 65535',
+    '8 spec.rules[0].to[0].operation.ports[0]: "http" is not a port from 0 to 65535',
   ],
   [
     "a prefix that is none",
