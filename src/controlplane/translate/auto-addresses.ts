@@ -5,6 +5,7 @@
  */
 import { ipFromBytes, parseIp } from "../../shared/net/ip.ts";
 import type { ObjectOf } from "../../shared/objects/kinds.ts";
+import { byAge } from "./objects.ts";
 import { type AutoAddresses, autoAddressKey, hostsToAddress } from "./service-entries.ts";
 
 /** Reserved class E space, routed nowhere; and the benchmarking prefix of RFC 5180. The first address of each is left out. */
@@ -13,12 +14,12 @@ const V6_PREFIX = [0x20, 0x01, 0x00, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const FIRST = 2;
 const LAST = 0xfffe;
 
-/** The same reference when nothing new was needed. */
+/** In the order in which the hosts came up. The same reference when nothing new was needed. */
 export function allocateAddresses(
   entries: readonly ObjectOf<"ServiceEntry">[],
   known: AutoAddresses,
 ): AutoAddresses {
-  const missing = entries.flatMap((entry) =>
+  const missing = [...entries].sort(byAge).flatMap((entry) =>
     hostsToAddress(entry)
       .filter((host) => !known.has(autoAddressKey(entry, host)) && !hasWrittenAddress(entry, host))
       .map((host) => autoAddressKey(entry, host)),
@@ -34,7 +35,7 @@ export function allocateAddresses(
   }
   const all = new Map(known);
   let next = FIRST;
-  for (const key of [...new Set(missing)].sort()) {
+  for (const key of new Set(missing)) {
     while (next <= LAST && addressesAt(next).some((address) => used.has(address))) next++;
     if (next > LAST) break;
     all.set(key, addressesAt(next));

@@ -132,3 +132,17 @@ for (const [mesh, own, workload, port] of portPolicies)
     assert.deepEqual(workloadOf(state, "a").authorizationPolicies, [key]);
     assert.ok(state.policies.has(key));
   });
+
+test("automatic addresses: the oldest entry first, its hosts as they are stated", () => {
+  const entry = (name: string, hosts: readonly string[], creationTimestamp: string) =>
+    istio("ServiceEntry", name, { hosts, resolution: "DNS" }, { creationTimestamp });
+  const state = translate([
+    entry("a", ["late.org"], "2026-02-01T00:00:00Z"),
+    entry("b", ["z.org", "a.org"], "2026-01-01T00:00:00Z"),
+  ]);
+  const given = (host: string) => serviceOf(state, host).vips[0]?.ip;
+  assert.deepEqual(
+    [given("z.org"), given("a.org"), given("late.org")],
+    ["240.240.0.2", "240.240.0.3", "240.240.0.4"],
+  );
+});
