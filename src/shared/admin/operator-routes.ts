@@ -1,8 +1,8 @@
 /** The admin paths that every role has: index, log levels, shutdown, profiles (wire/ztunnel.md section 9.3). */
-import type { Session } from "node:inspector/promises";
 import type { Clock } from "../base/clock.ts";
 import type { LogFilter } from "../telemetry/logger.ts";
-import { type AdminAnswer, type AdminHandler, textAnswer } from "./http-server.ts";
+import { type AdminHandler, textAnswer } from "./http-server.ts";
+import { profileRoutes } from "./profile-routes.ts";
 
 export interface OperatorDeps {
   readonly filter: LogFilter;
@@ -35,58 +35,6 @@ function logging(deps: OperatorDeps): AdminHandler {
   };
 }
 
-function numberIn(
-  query: URLSearchParams,
-  name: string,
-  fallback: number,
-  max: number,
-): number | undefined {
-  const text = query.get(name);
-  if (text === null) return fallback;
-  const value = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  return value >= 1 && value <= max ? value : undefined;
-}
-
-/** The inspector is loaded only when somebody profiles. */
-async function openSession(): Promise<Session> {
-  const inspector = await import("node:inspector/promises");
-  const session = new inspector.Session();
-  session.connect();
-  return session;
-}
-
-/** V8's own formats (`.cpuprofile`, `.heapsnapshot` summary), which every JavaScript profiler opens. */
-async function cpuProfile(
-  clock: Clock,
-  seconds: number,
-  frequency: number,
-  signal: AbortSignal,
-): Promise<AdminAnswer> {
-  const session = await openSession();
-  try {
-    await session.post("Profiler.enable");
-    await session.post("Profiler.setSamplingInterval", { interval: Math.round(1e6 / frequency) });
-    await session.post("Profiler.start");
-    await clock.sleep(seconds * 1000, signal);
-    const { profile } = await session.post("Profiler.stop");
-    return { status: 200, body: JSON.stringify(profile), contentType: "application/json" };
-  } finally {
-    session.disconnect();
-  }
-}
-
-async function heapProfile(clock: Clock, signal: AbortSignal): Promise<AdminAnswer> {
-  const session = await openSession();
-  try {
-    await session.post("HeapProfiler.startSampling");
-    await clock.sleep(1000, signal);
-    const { profile } = await session.post("HeapProfiler.stopSampling");
-    return { status: 200, body: JSON.stringify(profile), contentType: "application/json" };
-  } finally {
-    session.disconnect();
-  }
-}
-
 export function operatorRoutes(deps: OperatorDeps): Readonly<Record<string, AdminHandler>> {
   return {
     "/logging": logging(deps),
@@ -95,14 +43,7 @@ export function operatorRoutes(deps: OperatorDeps): Readonly<Record<string, Admi
       deps.quit();
       return textAnswer(200, "shutdown now\n");
     },
-    "/debug/pprof/profile": ({ query, signal }) => {
-      const seconds = numberIn(query, "seconds", 10, 300);
-      const frequency = numberIn(query, "frequency", 100, 1000);
-      if (seconds === undefined) return textAnswer(400, "seconds must be from 1 to 300\n");
-      if (frequency === undefined) return textAnswer(400, "frequency must be from 1 to 1000\n");
-      return cpuProfile(deps.clock, seconds, frequency, signal);
-    },
-    "/debug/pprof/heap": ({ signal }) => heapProfile(deps.clock, signal),
+    ...profileRoutes(deps.clock),
   };
 }
 

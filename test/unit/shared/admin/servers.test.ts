@@ -114,17 +114,6 @@ test("quitquitquit wants a POST", async () => {
   assert.equal(quits(), 1);
 });
 
-test("profiles: bad parameters, and a short one", async () => {
-  const { routes } = operator();
-  const port = await serve(routes);
-  for (const query of ["seconds=0", "seconds=301", "seconds=x", "frequency=1001"])
-    assert.match(await text(port, `/debug/pprof/profile?${query}`), /^400 /, query);
-  const { status, body } = await call(port, "/debug/pprof/profile?seconds=1&frequency=1000");
-  assert.equal(status, 200);
-  const profile = JSON.parse(body.toString());
-  assert.ok(profile.nodes.length > 0);
-});
-
 test("the index lists what there is; anything else is 404", async () => {
   const routes = { "/a": () => textAnswer(200, "a") };
   const port = await serve({ ...indexRoute("title", routes), ...routes });
