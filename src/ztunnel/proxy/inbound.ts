@@ -74,7 +74,7 @@ export class InboundSessions {
       this.#sessions.delete(session);
     } catch (thrown) {
       const error = asMeshError(thrown, "io-failed", "io error");
-      node.reporter.earlyDeny("inbound", peer, arrivedAt, error.message);
+      node.reporter.earlyDeny("inbound", peer, arrivedAt, error);
       if (peer !== undefined)
         recordRefusal(this.#scope, {
           direction: "inbound",
@@ -155,7 +155,7 @@ async function handleTunnel(session: Session, tunnel: IncomingTunnel): Promise<v
     await serveTunnel(session, tunnel, tracked);
   } catch (thrown) {
     const error = asMeshError(thrown, "io-failed", "io error");
-    scope.node.reporter.earlyDeny("inbound", session.peer, session.arrivedAt, error.message);
+    scope.node.reporter.earlyDeny("inbound", session.peer, session.arrivedAt, error);
     tunnel.refuse(503);
   } finally {
     tracked.over();
@@ -226,7 +226,7 @@ const noLocalWorkload: InboundRefusal = {
 /** Checks 3 to 10: one line in the log, a record of the decision, and the answer. */
 function refuse(session: Session, tunnel: IncomingTunnel, refusal: InboundRefusal): void {
   const { scope, peer, arrivedAt, identity } = session;
-  scope.node.reporter.earlyDeny("inbound", peer, arrivedAt, refusal.message);
+  scope.node.reporter.earlyDeny("inbound", peer, arrivedAt, refusal);
   const { authority } = tunnel;
   const where = { direction: "inbound", source: peer, destination: arrivedAt } as const;
   recordRefusal(scope, { ...where, authority, peer: identity, error: refusal });

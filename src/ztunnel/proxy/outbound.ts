@@ -81,7 +81,7 @@ export async function carryOutbound(
     return await carry(scope, departure);
   } catch (thrown) {
     const error = asMeshError(thrown, "io-failed", "io error");
-    scope.node.reporter.earlyDeny("outbound", client, destination, error.message);
+    scope.node.reporter.earlyDeny("outbound", client, destination, error);
     // Where there was a route, it is in a record already.
     if (!(thrown instanceof RouteRefused))
       recordRefusal(scope, { direction: "outbound", source: client, destination, error });

@@ -24,7 +24,7 @@ export async function handlePassthrough(scope: PodScope, socket: Socket): Promis
     await serve(scope, socket, tracked, peer, destination);
   } catch (thrown) {
     const error = asMeshError(thrown, "io-failed", "io error");
-    reporter.earlyDeny("inbound", peer, destination, error.message);
+    reporter.earlyDeny("inbound", peer, destination, error);
     if (peer !== undefined)
       recordRefusal(scope, { direction: "inbound", source: peer, destination, error });
   } finally {

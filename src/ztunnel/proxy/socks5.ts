@@ -76,7 +76,7 @@ export async function handleSocks5(
     if (error !== undefined) await endWith(scope, socket, replyBytes(replyFor(error)));
   } catch (thrown) {
     const error = asMeshError(thrown, "io-failed", "io error");
-    reporter.earlyDeny("outbound", client, undefined, error.message);
+    reporter.earlyDeny("outbound", client, undefined, error);
     if (thrown instanceof SocksRefusal) await endWith(scope, socket, thrown.answer);
   } finally {
     socket.destroy();
@@ -113,7 +113,7 @@ async function connectTo(
   if (last !== undefined) return last;
   const name = target.kind === "name" ? target.name : "";
   const error = new MeshError("unknown-destination", `socks5: no address for ${name}`);
-  scope.node.reporter.earlyDeny("outbound", client, undefined, error.message);
+  scope.node.reporter.earlyDeny("outbound", client, undefined, error);
   return error;
 }
 

@@ -1,9 +1,9 @@
 /**
- * Every metric family of the ztunnel under the reference's name (wire/ztunnel.md section 9.2). Help texts say `unstable`
- * exactly where the reference's do.
+ * Every metric family of the ztunnel under the reference's name (wire/ztunnel.md section 9.2), and one of our own. Help texts
+ * say `unstable` exactly where the reference's do.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import type { ResponseFlag } from "../../shared/base/errors.ts";
+import type { ErrorCode, ResponseFlag } from "../../shared/base/errors.ts";
 import type { Metrics, Series, SeriesFamily } from "../../shared/telemetry/metrics.ts";
 import type { TerminationReason, XdsEvents } from "../../shared/xds/types.ts";
 import {
@@ -34,6 +34,8 @@ export const sourceLabelNames = trafficLabelNames.filter((name) => name.startsWi
 export interface ZtunnelMetrics {
   traffic(context: TrafficContext): TrafficSeries;
   socketsOpen(reporter: Reporter): Series;
+  /** Ours: the reference only logs what it refuses early. */
+  refused(reporter: Reporter, reason: ErrorCode): Series;
   /** istio_on_demand_dns_total: a hostname workload was resolved. */
   onDemandDns(context: TrafficContext, hostname: string): void;
   crlRejections(reporter: Reporter): Series;
@@ -194,6 +196,11 @@ export function createZtunnelMetrics(metrics: Metrics, version: string): Ztunnel
     help: "The current number of open TCP sockets (unstable)",
     labelNames: ["reporter"],
   });
+  const refused = metrics.counter({
+    name: "ambit_connections_refused",
+    help: "The total number of connections and requests refused before their two ends were known (unstable)",
+    labelNames: ["reporter", "reason"],
+  });
   const crlRejections = metrics.counter({
     name: "istio_crl_policy_rejections",
     help: "The total number of connections rejected by a certificate revocation list (unstable)",
@@ -213,6 +220,7 @@ export function createZtunnelMetrics(metrics: Metrics, version: string): Ztunnel
   return {
     traffic: trafficFamilies(metrics),
     socketsOpen: (reporter) => socketsOpen.series(reporter),
+    refused: (reporter, reason) => refused.series(reporter, reason),
     crlRejections: (reporter) => crlRejections.series(reporter),
     crlUntracked: (reporter) => crlUntracked.series(reporter),
     onDemandDns: (context, hostname) => {

@@ -115,13 +115,18 @@ export class TrafficReporter {
     for (const report of this.#open) report.flush();
   }
 
-  /** Refused before anything is known about it: one line, no metrics. */
+  /** Refused before enough is known about it for the metrics of traffic: one line, and a count by reason. */
   earlyDeny(
     direction: Direction,
     source: SocketAddress | undefined,
     destination: SocketAddress | undefined,
-    error: string,
+    error: Pick<MeshError, "code" | "message">,
   ): void {
-    this.logger.warn("connection failed", earlyDenyFields(direction, source, destination, error));
+    const reporter = direction === "outbound" ? "source" : "destination";
+    this.metrics.refused(reporter, error.code).value++;
+    this.logger.warn(
+      "connection failed",
+      earlyDenyFields(direction, source, destination, error.message),
+    );
   }
 }

@@ -145,6 +145,10 @@ for (const [name, authority, status, text] of refusals) {
       !(await mesh.metrics.render()).includes("istio_tcp_connections"),
       "no traffic metrics",
     );
+    assert.match(
+      await mesh.metrics.render(),
+      /^ambit_connections_refused_total\{reporter="destination",reason="[a-z-]+"\} 1$/m,
+    );
     const [record] = mesh.decisions.latest(1);
     assert.ok(record);
     assert.equal(decisionView(record)["outcome"], "refused");
@@ -294,6 +298,10 @@ test("peers of another trust domain and peers without a certificate do not get i
   assert.match(
     await mesh.metrics.render(),
     /^istio_tcp_sockets_open\{reporter="destination"\} 0$/m,
+  );
+  assert.match(
+    await mesh.metrics.render(),
+    /^ambit_connections_refused_total\{reporter="destination",reason="tls-failed"\} 3$/m,
   );
 });
 

@@ -131,7 +131,10 @@ test("JSON: one flat object a line", () => {
 test("opening is logged at debug, refusals without context at warn", () => {
   const { lines, reporter } = setUp("plain", "access=debug");
   reporter.open(facts, context);
-  reporter.earlyDeny("outbound", facts.source, facts.destination, 'say "no"\n\u001b');
+  reporter.earlyDeny("outbound", facts.source, facts.destination, {
+    code: "bad-connect",
+    message: 'say "no"\n\u001b',
+  });
   assert.match(
     lines[0] ?? "",
     /\tdebug\taccess\tconnection opened\tsrc\.addr=.* direction="outbound"\n$/,

@@ -20,6 +20,7 @@ async function everything(): Promise<string> {
   traffic.closed("DENY").value++;
   traffic.failed("DENY").value++;
   ztunnel.socketsOpen("source").value++;
+  ztunnel.refused("destination", "bad-connect").value++;
   ztunnel.onDemandDns(context, "db.example");
   ztunnel.crlRejections("source").value++;
   ztunnel.crlUntracked("source").value++;
@@ -40,6 +41,7 @@ async function everything(): Promise<string> {
 
 /** Names as the scrape shows them, so a change here is a change for every dashboard. */
 const names = [
+  "ambit_connections_refused counter",
   "istio_build gauge",
   "istio_crl_policy_rejections counter",
   "istio_crl_untracked_connections counter",
@@ -88,6 +90,10 @@ test("labels in the reference's order, missing ones unknown", async () => {
     /^istio_tcp_connections_closed_total\{reporter="source",source_workload="unknown",source_canonical_service="unknown",source_canonical_revision="unknown",source_workload_namespace="unknown",source_principal="unknown",source_app="unknown",source_version="unknown",source_cluster="unknown",destination_service="unknown",destination_service_namespace="unknown",destination_service_name="unknown",destination_workload="unknown",destination_canonical_service="unknown",destination_canonical_revision="unknown",destination_workload_namespace="unknown",destination_principal="unknown",destination_app="unknown",destination_version="unknown",destination_cluster="unknown",request_protocol="tcp",response_flags="DENY",connection_security_policy="unknown",source_region="unknown",source_zone="unknown",destination_region="unknown",destination_zone="unknown"\} 1$/m,
   );
   assert.match(text, /^istio_build\{component="ztunnel",tag="1\.2\.3"\} 1$/m);
+  assert.match(
+    text,
+    /^ambit_connections_refused_total\{reporter="destination",reason="bad-connect"\} 1$/m,
+  );
   assert.match(text, /^istio_xds_message_bytes_total\{url="type"\} 3$/m);
   assert.match(text, /^istio_dns_upstream_request_duration_seconds_bucket\{.*le="0\.1".*\} 1$/m);
 });
