@@ -95,6 +95,7 @@ function namesPod(slice: ObjectOf<"EndpointSlice">, pod: ObjectOf<"Pod">): boole
     ({ targetRef }) =>
       targetRef?.kind === "Pod" &&
       targetRef.name === pod.metadata.name &&
+      (targetRef.namespace ?? slice.metadata.namespace) === pod.metadata.namespace &&
       (targetRef.uid === undefined ||
         pod.metadata.uid === undefined ||
         targetRef.uid === pod.metadata.uid),

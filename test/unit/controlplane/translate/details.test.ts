@@ -146,3 +146,31 @@ test("automatic addresses: the oldest entry first, its hosts as they are stated"
     ["240.240.0.2", "240.240.0.3", "240.240.0.4"],
   );
 });
+
+test("an EndpointSlice names a pod by name, namespace and uid together", () => {
+  const slice = (targets: readonly Record<string, string>[]) =>
+    JSON.stringify({
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: { name: "s-1", namespace: "shop", labels: { "kubernetes.io/service-name": "s" } },
+      addressType: "IPv4",
+      ports: [{ name: "http", port: 80 }],
+      endpoints: targets.map((target) => ({
+        addresses: ["10.10.1.10"],
+        targetRef: { kind: "Pod", name: "p", ...target },
+      })),
+    });
+  const servicesOfPod = (...targets: readonly Record<string, string>[]) =>
+    workloadOf(
+      translate([
+        service("s", { spec: { selector: {} } }),
+        pod("p", { metadata: { uid: "1" } }),
+        slice(targets),
+      ]),
+      "p",
+    ).services.size;
+  assert.equal(servicesOfPod({ namespace: "shop", uid: "1" }), 1);
+  assert.equal(servicesOfPod({ namespace: "shop", uid: "2" }), 0, "another pod of that name");
+  assert.equal(servicesOfPod({ namespace: "shop", uid: "2" }, { namespace: "b", uid: "1" }), 0);
+  assert.equal(servicesOfPod({}), 1, "written by hand, without a namespace and a uid");
+});
