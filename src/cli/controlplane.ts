@@ -1,12 +1,13 @@
 /** `ambit controlplane`: turns objects into what the node proxies are told, and issues their certificates. */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command } from "commander";
 import { startControlPlane } from "../controlplane/app.ts";
-import { type ListenAddress, parseListenAddress } from "../controlplane/config.ts";
 import { defaultMeshSettings } from "../controlplane/translate/settings.ts";
 import { systemClock } from "../shared/base/clock.ts";
+import type { ListenAddress } from "../shared/net/listen-address.ts";
 import { createLineWriter } from "../shared/telemetry/line-writer.ts";
-import { createLogger, LogFilter, logLevels } from "../shared/telemetry/logger.ts";
+import { createLogger, type LogFilter } from "../shared/telemetry/logger.ts";
 import type { CommandIo } from "./command.ts";
+import { listenAddress, logFilter, logFormat } from "./options.ts";
 
 interface ControlPlaneArguments {
   readonly config: string;
@@ -26,22 +27,6 @@ interface ControlPlaneArguments {
 }
 
 const THIRTY_MINUTES_MS = 30 * 60_000;
-
-function listenAddress(flag: string, help: string, fallback: string): Option {
-  const option = new Option(`${flag} <host:port>`, help).argParser((text: string) => {
-    const address = parseListenAddress(text);
-    if (address === undefined) throw new InvalidArgumentError("expected <host>:<port>");
-    return address;
-  });
-  return option.default(parseListenAddress(fallback), fallback);
-}
-
-function parseFilter(text: string): LogFilter {
-  const filter = new LogFilter("info");
-  const problem = filter.apply(text);
-  if (problem !== undefined) throw new InvalidArgumentError(problem);
-  return filter;
-}
 
 export function build(io: CommandIo): Command {
   const mesh = defaultMeshSettings;
@@ -74,16 +59,8 @@ export function build(io: CommandIo): Command {
       "send policies marked as a dry run, to be evaluated and reported",
       false,
     )
-    .addOption(
-      new Option("--log <directives>", `${logLevels.join(", ")}, or per scope: ads=debug`)
-        .argParser(parseFilter)
-        .default(new LogFilter("info"), "info"),
-    )
-    .addOption(
-      new Option("--log-format <format>", "of the log lines")
-        .choices(["plain", "json"])
-        .default("plain"),
-    )
+    .addOption(logFilter("ads"))
+    .addOption(logFormat())
     .action((options: ControlPlaneArguments) => run(options, io.shutdown));
 }
 

@@ -1,21 +1,10 @@
 /** `ambit nodeagent`: decides which pods of this node are in the mesh and captures them. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { cleanUpNode, type ListenAddress, runNodeAgent } from "../nodeagent/process.ts";
-import { parseAuthority } from "../shared/net/authority.ts";
-import { LogFilter, logLevels } from "../shared/telemetry/logger.ts";
+import { cleanUpNode, type NodeAgentSettings, runNodeAgent } from "../nodeagent/process.ts";
 import type { CommandIo } from "./command.ts";
+import { listenAddress, logFilter, logFormat } from "./options.ts";
 
-interface NodeAgentArguments {
-  readonly config: string;
-  readonly node: string;
-  readonly zds: string;
-  readonly dnsCapture: boolean;
-  readonly releaseGraceMs: number;
-  readonly releaseDrainMs: number;
-  readonly probes: "off" | "any" | number;
-  readonly monitoringAddr?: ListenAddress;
-  readonly log: string;
-  readonly logFormat: "plain" | "json";
+interface NodeAgentArguments extends NodeAgentSettings {
   readonly cleanup: boolean;
 }
 
@@ -28,20 +17,6 @@ function parseProbes(text: string): "off" | "any" | number {
   if (text === "off" || text === "any") return text;
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("expected a user id, any or off");
   return Number(text);
-}
-
-function parseListenAddress(text: string): ListenAddress {
-  const authority = parseAuthority(text);
-  if (authority === undefined) throw new InvalidArgumentError("expected host:port");
-  return authority.kind === "address"
-    ? { host: authority.address.ip, port: authority.address.port }
-    : { host: authority.host, port: authority.port };
-}
-
-function parseLogDirectives(text: string): string {
-  const problem = new LogFilter("info").apply(text);
-  if (problem !== undefined) throw new InvalidArgumentError(problem);
-  return text;
 }
 
 export function build(io: CommandIo): Command {
@@ -69,21 +44,10 @@ export function build(io: CommandIo): Command {
         .default("off"),
     )
     .addOption(
-      new Option(
-        "--monitoring-addr <host:port>",
-        "serve /metrics, /healthz/ready and /debug/pods there",
-      ).argParser(parseListenAddress),
+      listenAddress("--monitoring-addr", "serve /metrics, /healthz/ready and /debug/pods there"),
     )
-    .addOption(
-      new Option("--log <directives>", `${logLevels.join(", ")}, or per scope: zds=debug`)
-        .argParser(parseLogDirectives)
-        .default("info"),
-    )
-    .addOption(
-      new Option("--log-format <format>", "of the log lines")
-        .choices(["plain", "json"])
-        .default("plain"),
-    )
+    .addOption(logFilter("zds"))
+    .addOption(logFormat())
     .option("--cleanup", "take all pods of the node out of the mesh, then end", false)
     .action(async (options: NodeAgentArguments) => {
       if (options.cleanup) await cleanUpNode(options);

@@ -8,8 +8,8 @@ import {
 } from "@grpc/grpc-js";
 import type { Clock } from "../shared/base/clock.ts";
 import type { MountableService } from "../shared/grpc/methods.ts";
+import { formatListenAddress, type ListenAddress } from "../shared/net/listen-address.ts";
 import type { ServingCertificate } from "./ca/authority.ts";
-import { formatListenAddress, type ListenAddress } from "./config.ts";
 
 const MAX_RECEIVE_BYTES = 16 * 1024 * 1024;
 const KEEPALIVE_INTERVAL_MS = 30_000;

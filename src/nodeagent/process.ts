@@ -6,6 +6,7 @@ import { statsRoutes } from "../shared/admin/stats-routes.ts";
 import { systemClock } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
 import { Readiness } from "../shared/base/readiness.ts";
+import type { ListenAddress } from "../shared/net/listen-address.ts";
 import { openFileSource } from "../shared/objects/file/source.ts";
 import {
   redirectionStatusDir,
@@ -13,7 +14,7 @@ import {
   writeRedirectionStatus,
 } from "../shared/status/redirection.ts";
 import { createLineWriter } from "../shared/telemetry/line-writer.ts";
-import { createLogger, LogFilter, type Logger } from "../shared/telemetry/logger.ts";
+import { createLogger, type LogFilter, type Logger } from "../shared/telemetry/logger.ts";
 import { Metrics } from "../shared/telemetry/metrics.ts";
 import { NodeAgent } from "./app.ts";
 import { NamespaceClaims } from "./pods/claims.ts";
@@ -21,11 +22,6 @@ import { findLeftovers } from "./pods/leftovers.ts";
 import { commandRedirector, type Redirector } from "./redirect/apply.ts";
 import { type HostProbes, hostProbes, noHostProbes } from "./redirect/host-probes.ts";
 import { Slots } from "./redirect/slots.ts";
-
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface NodeAgentSettings {
   /** File or folder of objects. */
@@ -38,7 +34,7 @@ export interface NodeAgentSettings {
   /** Let probes of the node pass into captured pods: those of one user, or of any program. */
   readonly probes: "off" | "any" | number;
   readonly monitoringAddr?: ListenAddress;
-  readonly log: string;
+  readonly log: LogFilter;
   readonly logFormat: "plain" | "json";
 }
 
@@ -127,7 +123,7 @@ async function withLog(
   const lines = createLineWriter(STDOUT, systemClock);
   const options = {
     clock: systemClock,
-    filter: new LogFilter(settings.log),
+    filter: settings.log,
     format: settings.logFormat,
     write: (line: string) => lines.write(line),
   };

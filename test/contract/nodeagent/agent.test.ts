@@ -18,6 +18,7 @@ import { ipOf } from "../../../src/shared/net/ip.ts";
 import type { ObjectSnapshot, ObjectSource } from "../../../src/shared/objects/source.ts";
 import type { TcpListener } from "../../../src/shared/os/network.ts";
 import { hostNetwork } from "../../../src/shared/os/pod-network.ts";
+import { LogFilter } from "../../../src/shared/telemetry/logger.ts";
 import { WorkloadManager } from "../../../src/ztunnel/inpod/workload-manager.ts";
 import { runZdsClient } from "../../../src/ztunnel/inpod/zds-client.ts";
 import { quietLog, rememberingLog } from "../../support/log.ts";
@@ -302,7 +303,7 @@ it("cleaning up a node leaves nothing of the mesh in its pods, nor in its status
     releaseGraceMs: 0,
     releaseDrainMs: 0,
     probes: "off",
-    log: "off",
+    log: new LogFilter("off"),
     logFormat: "plain",
   } as const;
   await cleanUpNode(settings);

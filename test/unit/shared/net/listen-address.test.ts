@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatListenAddress, parseListenAddress } from "../../../src/controlplane/config.ts";
+import {
+  formatListenAddress,
+  parseListenAddress,
+} from "../../../../src/shared/net/listen-address.ts";
 
 for (const [text, host, port] of [
   ["127.0.0.1:15010", "127.0.0.1", 15010],
