@@ -34,6 +34,7 @@ import { type NodeScope, socketOptions } from "./proxy/scope.ts";
 import { createDnsMetrics } from "./telemetry/dns-metrics.ts";
 import { createZtunnelMetrics, type ZtunnelMetrics } from "./telemetry/metrics.ts";
 import { TrafficReporter } from "./telemetry/report.ts";
+import { createRuntimeMetrics } from "./telemetry/runtime-metrics.ts";
 
 /** From readiness to the release of the start's pages: the first connections have compiled the data path by then. */
 const SHRINK_AFTER_MS = 1_000;
@@ -87,11 +88,15 @@ function createCore(deps: ZtunnelDeps, local: MeshUpdate): Core {
     onRevokedPeer: (side) => {
       metrics.crlRejections(side).value++;
     },
+    onUntrackedPeer: (side) => {
+      metrics.crlUntracked(side).value++;
+    },
   });
   // After the certificates listen: identities of this node are announced by the store.
   store.apply(local);
   const reporter = new TrafficReporter(metrics, logger.scope("access"), clock);
   registry.beforeRender(() => reporter.flush());
+  createRuntimeMetrics(registry, { openConnections: () => reporter.openConnections });
   const node: NodeScope = {
     config,
     store,

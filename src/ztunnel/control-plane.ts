@@ -2,7 +2,7 @@
 import type { Clock } from "../shared/base/clock.ts";
 import { MeshError } from "../shared/base/errors.ts";
 import { CaClient } from "../shared/identity/ca-client.ts";
-import { RevocationFile } from "../shared/identity/revocation.ts";
+import { RevocationFile, type TlsRole } from "../shared/identity/revocation.ts";
 import { SecretManager } from "../shared/identity/secret-manager.ts";
 import type { CertificateAuthority, SecretSource } from "../shared/identity/secret-source.ts";
 import { tlsSettings } from "../shared/identity/tls-context.ts";
@@ -49,17 +49,24 @@ const noAuthority: CertificateAuthority = {
 export interface CertificateDeps extends ControlPlaneDeps {
   /** Counts a peer refused or cut because its certificate is revoked. */
   readonly onRevokedPeer: (reporter: Reporter) => void;
+  /** Counts a connection whose peer's certificate cannot be looked up in revocation lists. */
+  readonly onUntrackedPeer: (reporter: Reporter) => void;
+}
+
+function reporterOf(role: TlsRole): Reporter {
+  return role === "client" ? "source" : "destination";
 }
 
 /** CRL_PATH, if it is set. */
 function openRevocation(deps: CertificateDeps): RevocationFile | undefined {
-  const { config, clock, onRevokedPeer } = deps;
+  const { config, clock, onRevokedPeer, onUntrackedPeer } = deps;
   if (config.crlPath === undefined) return undefined;
   return new RevocationFile({
     path: config.crlPath,
     clock,
     log: deps.logger.scope("identity"),
-    onRejected: (role) => onRevokedPeer(role === "client" ? "source" : "destination"),
+    onRejected: (role) => onRevokedPeer(reporterOf(role)),
+    onUntracked: (role) => onUntrackedPeer(reporterOf(role)),
   });
 }
 

@@ -98,6 +98,15 @@ function readLink(der: Uint8Array): Link {
   return { serial: serialHexOf(content(fields[first])), issuerName: encode(issuer) };
 }
 
+/** Throws when revocation could not be looked up for some certificate of a chain. */
+export function checkReadable(chain: readonly Uint8Array[]): void {
+  if (chain.length === 0) throw new RangeError("no certificate");
+  for (const der of chain) {
+    readLink(der);
+    new X509Certificate(der);
+  }
+}
+
 /**
  * The serial of the first revoked certificate in a chain (leaf first, each followed by its issuer). The last one is the
  * anchor, which nobody above it can revoke. A certificate without a list is fine: unknown status is accepted.

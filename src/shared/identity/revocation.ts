@@ -7,7 +7,7 @@ import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../base/clock.ts";
 import { describeError, MeshError } from "../base/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { type RevocationList, readRevocationLists, revokedInChain } from "./crl.ts";
+import { checkReadable, type RevocationList, readRevocationLists, revokedInChain } from "./crl.ts";
 
 /** Looking at the file's times is cheap, and sees what watching a directory may miss (a mounted volume that is swapped). */
 const POLL_INTERVAL_MS = 1000;
@@ -34,6 +34,8 @@ export interface RevocationDeps {
   readonly log: Logger;
   /** Counts every handshake refused and every connection cut. */
   readonly onRejected?: (role: TlsRole) => void;
+  /** Counts connections that a later change of the lists cannot be held against. */
+  readonly onUntracked?: (role: TlsRole) => void;
 }
 
 /** Leaf first, each certificate followed by its issuer, as OpenSSL joined them. */
@@ -76,7 +78,18 @@ export class RevocationFile implements PeerRevocation {
   }
 
   track(tls: TLSSocket, role: TlsRole): void {
-    this.#tracked.set(tls, { role, chain: chainOf(tls) });
+    const chain = chainOf(tls);
+    try {
+      // Now, so that no reload can stumble over it.
+      checkReadable(chain);
+    } catch (thrown) {
+      this.#deps.onUntracked?.(role);
+      this.#deps.log.warn("connection not tracked for revocation", {
+        error: describeError(thrown),
+      });
+      return;
+    }
+    this.#tracked.set(tls, { role, chain });
     tls.once("close", () => this.#tracked.delete(tls));
   }
 

@@ -17,7 +17,7 @@ import type { SpiffeIdentity } from "../../shared/identity/spiffe.ts";
 import type { MeshView } from "../../shared/model/mesh-view.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import type { ZtunnelConfig } from "../config.ts";
-import { type Party, partyFromBaggage, partyOf } from "../telemetry/party.ts";
+import { type Party, partyOf, sourceFromBaggage } from "../telemetry/party.ts";
 import { type Arrival, admit } from "./admit.ts";
 import { formatBaggage, parseBaggage } from "./baggage.ts";
 import { forwardedHost, headerValue } from "./connect-headers.ts";
@@ -240,5 +240,5 @@ function sourceParty(session: Session, tunnel: IncomingTunnel): Party | undefine
   const elsewhere = network !== undefined && network.toLowerCase() !== config.network.toLowerCase();
   const known = elsewhere ? undefined : store.workloadByAddress(config.network, session.peer.ip);
   if (known !== undefined) return partyOf(known);
-  return config.responseBaggage ? partyFromBaggage(parseBaggage(tunnel.headers)) : undefined;
+  return config.responseBaggage ? sourceFromBaggage(parseBaggage(tunnel.headers)) : undefined;
 }

@@ -6,11 +6,10 @@ import type { Socket } from "node:net";
 import { asMeshError, MeshError } from "../../shared/base/errors.ts";
 import { joinFlow } from "../../shared/hbone/flow.ts";
 import type { Flow, FlowEndpoint, TunnelStream } from "../../shared/hbone/tunnel.ts";
-import { formatSpiffe } from "../../shared/identity/spiffe.ts";
 import type { MeshView } from "../../shared/model/mesh-view.ts";
 import type { Workload } from "../../shared/model/workload.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
-import { type Party, partyFromBaggage, partyOf } from "../telemetry/party.ts";
+import { farEndFromBaggage, type Party, partyOf } from "../telemetry/party.ts";
 import type { ConnectionReport } from "../telemetry/report.ts";
 import type { TrafficContext } from "../telemetry/traffic.ts";
 import { parseBaggage } from "./baggage.ts";
@@ -124,7 +123,7 @@ async function decide(outgoing: Outgoing): Promise<OutboundRoute> {
   let decision =
     demand === undefined ? take(store) : await decideOnDemand(store, demand, tracked.signal, take);
   while (decision.kind === "resolve") {
-    reporter.metrics.onDemandDns(contextOf(source, undefined, undefined, false), decision.hostname);
+    reporter.metrics.onDemandDns(partyOf(source), decision.hostname);
     decision = decision.proceed(
       await resolveHostname(decision.hostname, decision.preferredFamily, tracked.signal),
     );
@@ -295,7 +294,7 @@ async function throughGateway(
   };
   const headers = headersFor(outgoing, route.service);
   let stream: TunnelStream;
-  let far: Party | undefined;
+  let far: Party;
   try {
     const inner = await openDoubleTunnel(
       originOf(outgoing),
@@ -311,10 +310,11 @@ async function throughGateway(
       tracked.signal,
     );
     stream = inner.stream;
-    const said = partyFromBaggage(parseBaggage(inner.headers));
-    far = said && { ...said, identity: formatSpiffe(inner.peer) };
+    far = farEndFromBaggage(parseBaggage(inner.headers), inner.peer);
   } catch (thrown) {
-    const report = reporter.open(facts, contextOf(outgoing.source, undefined, route.service, true));
+    // As far as it got, the gateway was the other end.
+    const context = contextOf(outgoing.source, partyOf(route.gateway), route.service, true);
+    const report = reporter.open(facts, context);
     return failed(outgoing, route, report, asMeshError(thrown, "h2-failed", "h2 failed"));
   }
   const report = reporter.open(facts, contextOf(outgoing.source, far, route.service, true));

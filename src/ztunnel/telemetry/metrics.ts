@@ -2,10 +2,10 @@
  * Every metric family of the ztunnel under the reference's name (wire/ztunnel.md section 9.2), and one of our own. Help texts
  * say `unstable` exactly where the reference's do.
  */
-import { readdirSync, readFileSync } from "node:fs";
 import type { ErrorCode, ResponseFlag } from "../../shared/base/errors.ts";
 import type { Metrics, Series, SeriesFamily } from "../../shared/telemetry/metrics.ts";
 import type { TerminationReason, XdsEvents } from "../../shared/xds/types.ts";
+import type { Party } from "./party.ts";
 import {
   type Reporter,
   responseFlagsIndex,
@@ -28,16 +28,18 @@ export interface TrafficSeries {
 /** Series appear and stay, as in the reference; this many sets of labels are more than a node can honestly have. */
 const maxLabelSets = 10_000;
 
-/** The labels of metrics that tell only about the pod that asked. */
-export const sourceLabelNames = trafficLabelNames.filter((name) => name.startsWith("source_"));
+/** The labels of metrics that tell only about the pod that asked; where it stands is not among them. */
+const sourceLabelNames = trafficLabelNames.filter(
+  (name) => name.startsWith("source_") && !/_(region|zone)$/.test(name),
+);
 
 export interface ZtunnelMetrics {
   traffic(context: TrafficContext): TrafficSeries;
   socketsOpen(reporter: Reporter): Series;
   /** Ours: the reference only logs what it refuses early. */
   refused(reporter: Reporter, reason: ErrorCode): Series;
-  /** istio_on_demand_dns_total: a hostname workload was resolved. */
-  onDemandDns(context: TrafficContext, hostname: string): void;
+  /** istio_on_demand_dns_total: a hostname workload was resolved for this workload. */
+  onDemandDns(source: Party, hostname: string): void;
   crlRejections(reporter: Reporter): Series;
   crlUntracked(reporter: Reporter): Series;
   readonly xds: Pick<XdsEvents, "terminated" | "message">;
@@ -77,7 +79,7 @@ function trafficFamilies(metrics: Metrics): (context: TrafficContext) => Traffic
   );
   const failed = family(
     "istio_tcp_connections_failed",
-    "The total number of TCP connections that failed (unstable)",
+    "The total number of TCP connections that failed to establish (unstable)",
   );
   const received = family(
     "istio_tcp_received_bytes",
@@ -111,25 +113,6 @@ function trafficFamilies(metrics: Metrics): (context: TrafficContext) => Traffic
     }
     return series;
   };
-}
-
-/** Descriptors of this process; the kernel keeps the numbers, we only read them when somebody asks. */
-function processFamilies(metrics: Metrics): void {
-  const open = metrics.gauge({
-    name: "process_open_fds",
-    help: "Number of open file descriptors",
-    collect: () => {
-      open.series().value = readdirSync("/proc/self/fd").length;
-    },
-  });
-  const max = metrics.gauge({
-    name: "process_max_fds",
-    help: "Maximum number of open file descriptors",
-    collect: () => {
-      const limits = readFileSync("/proc/self/limits", "utf8");
-      max.series().value = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 0);
-    },
-  });
 }
 
 function xdsFamilies(metrics: Metrics): ZtunnelMetrics["xds"] {
@@ -182,6 +165,16 @@ function podFamilies(metrics: Metrics): PodMetrics {
   };
 }
 
+const nobody: TrafficContext = {
+  reporter: "source",
+  source: undefined,
+  sourceIdentity: undefined,
+  destination: undefined,
+  destinationIdentity: undefined,
+  service: undefined,
+  mutualTls: false,
+};
+
 /** Registers all families; `version` is what the build calls itself. */
 export function createZtunnelMetrics(metrics: Metrics, version: string): ZtunnelMetrics {
   metrics
@@ -208,7 +201,7 @@ export function createZtunnelMetrics(metrics: Metrics, version: string): Ztunnel
   });
   const crlUntracked = metrics.counter({
     name: "istio_crl_untracked_connections",
-    help: "The total number of connections that revocation cannot be applied to (unstable)",
+    help: "The total number of connections that a change of revocation lists cannot be applied to (unstable)",
     labelNames: ["reporter"],
   });
   const onDemandDns = metrics.counter({
@@ -216,18 +209,18 @@ export function createZtunnelMetrics(metrics: Metrics, version: string): Ztunnel
     help: "The total number of requests that used on-demand DNS (unstable)",
     labelNames: [...sourceLabelNames, "hostname"],
   });
-  processFamilies(metrics);
   return {
     traffic: trafficFamilies(metrics),
     socketsOpen: (reporter) => socketsOpen.series(reporter),
     refused: (reporter, reason) => refused.series(reporter, reason),
     crlRejections: (reporter) => crlRejections.series(reporter),
     crlUntracked: (reporter) => crlUntracked.series(reporter),
-    onDemandDns: (context, hostname) => {
-      const labels = trafficLabels(context).filter((_, index) =>
-        trafficLabelNames[index]?.startsWith("source_"),
-      );
-      onDemandDns.series(...labels, hostname).value++;
+    onDemandDns: (source, hostname) => {
+      const labels = trafficLabels({ ...nobody, source, sourceIdentity: source.identity });
+      onDemandDns.series(
+        ...sourceLabelNames.map((name) => labels[trafficLabelNames.indexOf(name)] ?? ""),
+        hostname,
+      ).value++;
     },
     xds: xdsFamilies(metrics),
     pods: podFamilies(metrics),

@@ -1,5 +1,5 @@
 /** One end of a connection as labels and log lines show it: taken from the workload's record, or from baggage. */
-import { formatSpiffe } from "../../shared/identity/spiffe.ts";
+import { formatSpiffe, type SpiffeIdentity } from "../../shared/identity/spiffe.ts";
 import type { Workload } from "../../shared/model/workload.ts";
 import type { Baggage } from "../proxy/baggage.ts";
 
@@ -10,6 +10,8 @@ export interface Party {
   readonly workloadName: string;
   readonly namespace: string;
   readonly canonicalName: string;
+  /** Label `*_app`. */
+  readonly app: string;
   readonly canonicalRevision: string;
   readonly clusterId: string;
   readonly region: string;
@@ -29,6 +31,7 @@ export function partyOf(workload: Workload): Party {
       workloadName: workload.workloadName,
       namespace: workload.namespace,
       canonicalName: workload.canonicalName,
+      app: workload.canonicalName,
       canonicalRevision: workload.canonicalRevision,
       clusterId: workload.clusterId,
       region: workload.locality.region,
@@ -40,19 +43,33 @@ export function partyOf(workload: Workload): Party {
   return party;
 }
 
-/** What a peer says about itself, for ends that we cannot look up; undefined when it says nothing. */
-export function partyFromBaggage(baggage: Baggage): Party | undefined {
+/** What a client says about itself, for those that we cannot look up; undefined when it says nothing. */
+export function sourceFromBaggage(baggage: Baggage): Party | undefined {
   if (Object.keys(baggage).length === 0) return undefined;
-  const name = baggage.workloadName ?? "";
+  return partyFromBaggage(baggage, baggage.serviceName, "");
+}
+
+/** The far end of a tunnel in a tunnel: proven is its identity, everything else is what it says about itself. */
+export function farEndFromBaggage(baggage: Baggage, identity: SpiffeIdentity): Party {
+  return partyFromBaggage(baggage, baggage.workloadName, formatSpiffe(identity));
+}
+
+/** No value takes the place of another one: these are labels, and must be what the reference prints. */
+function partyFromBaggage(
+  baggage: Baggage,
+  displayName: string | undefined,
+  identity: string,
+): Party {
   return {
-    displayName: name === "" ? (baggage.serviceName ?? "") : name,
-    workloadName: name,
+    displayName: displayName ?? "",
+    workloadName: baggage.workloadName ?? "",
     namespace: baggage.namespace ?? "",
-    canonicalName: baggage.serviceName ?? name,
+    canonicalName: baggage.serviceName ?? "",
+    app: baggage.workloadName ?? "",
     canonicalRevision: baggage.revision ?? "",
     clusterId: baggage.clusterId ?? "",
     region: baggage.region ?? "",
     zone: baggage.zone ?? "",
-    identity: "",
+    identity,
   };
 }

@@ -99,6 +99,10 @@ export class TrafficReporter {
     this.clock = clock;
   }
 
+  get openConnections(): number {
+    return this.#open.size;
+  }
+
   open(facts: AccessFacts, context: TrafficContext): ConnectionReport {
     const report = new ConnectionReport(this, facts, context);
     this.#open.add(report);

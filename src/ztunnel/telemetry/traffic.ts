@@ -64,7 +64,7 @@ export function trafficLabels(context: TrafficContext): string[] {
     or(source?.canonicalRevision),
     or(source?.namespace),
     or(context.sourceIdentity),
-    or(source?.canonicalName),
+    or(source?.app),
     or(source?.canonicalRevision),
     or(source?.clusterId),
     or(service?.hostname),
@@ -76,7 +76,7 @@ export function trafficLabels(context: TrafficContext): string[] {
     or(destination?.namespace),
     // Implied by the record even where the hop is in the clear, as the reference reports it.
     or(context.destinationIdentity ?? destination?.identity),
-    or(destination?.canonicalName),
+    or(destination?.app),
     or(destination?.canonicalRevision),
     or(destination?.clusterId),
     "tcp",

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import type { TLSSocket } from "node:tls";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import {
   readRevocationList,
@@ -225,6 +226,33 @@ test("a changed file cuts open connections of the revoked, and only those", asyn
   assert.equal(clock.pending, 0);
 });
 
+test("a peer whose certificate cannot be looked up is counted, and no reload stumbles over it", async () => {
+  const path = join(folder, "untracked.pem");
+  const clock = new FakeClock();
+  const untracked: string[] = [];
+  const quiet = createLogger(
+    { clock, filter: new LogFilter("off"), format: "plain", write: () => undefined },
+    "identity",
+  );
+  const revocation = new RevocationFile({
+    path,
+    clock,
+    log: quiet,
+    onUntracked: (role) => untracked.push(role),
+  });
+  const showing = (raw: Buffer | undefined): TLSSocket =>
+    Object.assign(new EventEmitter(), {
+      getPeerCertificate: () => ({ raw }),
+    }) as unknown as TLSSocket;
+  revocation.track(showing(Buffer.from("3000", "hex")), "client");
+  revocation.track(showing(undefined), "server");
+  assert.deepEqual(untracked, ["client", "server"]);
+  assert.equal(revocation.trackedConnections, 0);
+  renameSync(file(crlOf(root, [web.leaf.serialHex])), path);
+  await clock.advance(1000);
+  revocation.close();
+});
+
 test("a file that cannot be read keeps the last good lists; one that is gone clears them", async () => {
   const path = file(crlOf(root, [web.leaf.serialHex]));
   const clock = new FakeClock();
@@ -245,5 +273,23 @@ test("a file that cannot be read keeps the last good lists; one that is gone cle
   rmSync(path);
   await clock.advance(1000);
   assert.equal(await refusedNow(), false);
+  revocation.close();
+});
+
+test("a file that is no list at start counts as none, and as soon as it is one", async () => {
+  const path = file("-----BEGIN X509 CRL-----\nhalf");
+  const clock = new FakeClock();
+  const [revocation, rejected] = revocationOf(path, clock);
+  const guard = newWorkload(root, { uris: [spiffe("shop/guard")], revocation });
+  const [, first] = await shaken(web, guard);
+  assert.equal(first?.status, "fulfilled");
+  assert.match(lines[0] ?? "", /\twarn\t/);
+  renameSync(file(crlOf(root, [web.leaf.serialHex])), path);
+  await clock.advance(1000);
+  // Also what was open before.
+  assert.equal(rejected(), 1);
+  const [, second] = await shaken(web, guard);
+  assert.equal(second?.status, "rejected");
+  if (first?.status === "fulfilled") first.value.tls.destroy();
   revocation.close();
 });

@@ -18,6 +18,7 @@ function party(displayName: string, workloadName: string, account: string): Part
     workloadName,
     namespace: "shop",
     canonicalName: workloadName,
+    app: workloadName,
     canonicalRevision: "v1",
     clusterId: "Kubernetes",
     region: "r",
