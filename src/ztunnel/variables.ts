@@ -207,7 +207,7 @@ export const variables = {
     "ZTUNNEL_WORKER_THREADS",
     parseWorkerThreads,
     { kind: "auto" },
-    "threads of the data path: a count, a share like 50%, or 0 for all",
+    "a count, a share like 50%, or 0 for all; read and shown in the dump, the data path runs in one thread",
   ),
   cpuLimit: unset(
     ["ZTUNNEL_RESOURCE_CPU_LIMIT", "ZTUNNEL_CPU_LIMIT"],
