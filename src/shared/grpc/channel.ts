@@ -42,17 +42,18 @@ function readIfThere(path: string): string | undefined {
 
 /** PEM text of the roots: a file, `SYSTEM`, or the text itself. Throws when there is no certificate in it. */
 export function readRoots(rootCa: string): string {
-  const text =
-    rootCa === "SYSTEM"
-      ? systemRootFiles.map(readIfThere).find((found) => found !== undefined)
-      : (readIfThere(rootCa) ?? rootCa);
-  if (text === undefined || !text.includes("-----BEGIN CERTIFICATE-----"))
+  if (rootCa === "SYSTEM") {
+    const found = systemRootFiles.map(readIfThere).find((text) => text !== undefined);
+    if (found === undefined) throw new Error("Cannot find the machine's root certificates");
+    return found;
+  }
+  const isText = rootCa.includes("-----BEGIN");
+  const text = isText ? rootCa : readIfThere(rootCa);
+  if (text === undefined)
+    throw new Error(`Cannot read root certificates: there is no file "${rootCa}"`);
+  if (!text.includes("-----BEGIN CERTIFICATE-----"))
     throw new Error(
-      rootCa === "SYSTEM"
-        ? "Cannot find the machine's root certificates"
-        : rootCa.includes("-----BEGIN")
-          ? "Cannot find a certificate in the given root PEM text"
-          : `Cannot read root certificates: no certificate in "${rootCa}"`,
+      `Cannot read root certificates: no certificate in ${isText ? "the given text" : `"${rootCa}"`}`,
     );
   return text;
 }
