@@ -42,7 +42,10 @@ export class Mesh {
   readonly #options: MeshOptions;
   readonly #stateDir: string;
   readonly #nodeAgents = new Map<string, ManagedProcess>();
+  /** The newest of each node. */
   readonly #ztunnels = new Map<string, Ztunnel>();
+  /** Pods whose ztunnel still runs. */
+  readonly #occupied = new Set<string>();
   #controlPlane: ManagedProcess | undefined;
 
   constructor(world: World, options: MeshOptions) {
@@ -130,6 +133,8 @@ export class Mesh {
       env: this.#ztunnelEnv(pod),
     });
     child.onLine((line) => this.#options.onZtunnelLine?.(node, line));
+    this.#occupied.add(pod.name);
+    void child.exited.then(() => this.#occupied.delete(pod.name));
     const ztunnel: Ztunnel = { pod, process: child };
     this.#ztunnels.set(node, ztunnel);
     await until(child, "is not ready", () => isReady(pod.ip));
@@ -159,11 +164,9 @@ export class Mesh {
   }
 
   #freeZtunnelPod(node: string): Pod {
-    const current = this.#ztunnels.get(node);
-    const taken = current?.process.running === true ? current.pod.name : undefined;
     const pod = this.#world.topology.pods.find(
-      (candidate) =>
-        candidate.app === "ztunnel" && candidate.node === node && candidate.name !== taken,
+      ({ app, node: where, name }) =>
+        app === "ztunnel" && where === node && !this.#occupied.has(name),
     );
     return present(pod, `free ztunnel namespace on ${node}`);
   }

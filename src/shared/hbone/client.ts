@@ -51,6 +51,9 @@ function handshakeFailed(cause: MeshError): MeshError {
 /** The peer has not acted on the request, so it can be sent again on another session. */
 export class UnprocessedError extends MeshError {}
 
+/** The whole session broke before the answer. Whether the peer acted on the request is not known. */
+export class SessionLostError extends MeshError {}
+
 interface Waiter {
   readonly tunnel: Http2Tunnel;
   answered(head: ResponseHead, endStream: boolean): void;
@@ -128,7 +131,7 @@ class ClientSession implements HboneClientSession, Role {
         },
       };
       this.#waiters.set(streamId, waiter);
-      tunnel.onEarlyClose = (close) => waiter.failed(earlyError(close));
+      tunnel.onEarlyClose = (close) => waiter.failed(this.#earlyError(close));
       signal.addEventListener("abort", onAbort, { once: true });
       this.#connection.write.headers(streamId, requestFields(request), false);
     });
@@ -198,6 +201,14 @@ class ClientSession implements HboneClientSession, Role {
 
   ended(error: MeshError): void {
     this.#settleOpen(error);
+  }
+
+  #earlyError(close: PortClose): MeshError {
+    const { state } = this.#connection;
+    if (close.kind !== "failed" || state === "open" || state === "leaving")
+      return earlyError(close);
+    const { code, message } = close.error;
+    return new SessionLostError(code, message, { cause: close.error.cause });
   }
 
   #settleOpen(failure: MeshError | undefined): void {

@@ -1,10 +1,11 @@
 /**
  * Client sessions by key: opened once however many ask, filled up to the stream limit, released when unused. A request
- * that the peer provably did not act on (GOAWAY, refused stream) is sent again on another session.
+ * that the peer provably did not act on (GOAWAY, refused stream) is sent again on another session; so is one whose session
+ * had been in use before and broke before the answer, because its end was on the way when the request left.
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { MeshError } from "../base/errors.ts";
-import { UnprocessedError } from "./client.ts";
+import { SessionLostError, UnprocessedError } from "./client.ts";
 import type { HboneClientSession, TunnelAnswer, TunnelRequest } from "./tunnel.ts";
 
 export interface PoolOptions {
@@ -66,6 +67,7 @@ export class HbonePool {
     request: TunnelRequest,
     signal: AbortSignal,
   ): Promise<TunnelAnswer> {
+    let isFresh = false;
     for (let attempt = 1; ; ) {
       signal.throwIfAborted();
       if (this.#ended !== undefined) throw this.#ended;
@@ -74,12 +76,13 @@ export class HbonePool {
       const session = this.#pick(lane);
       if (session === undefined) {
         await this.#opened(key, lane, open, signal);
+        isFresh = true;
         continue;
       }
       try {
         return await session.connect(request, signal);
       } catch (thrown) {
-        if (!(thrown instanceof UnprocessedError) || attempt === maxAttempts) throw thrown;
+        if (!mayTryAgain(thrown, isFresh) || attempt === maxAttempts) throw thrown;
         attempt++;
       }
     }
@@ -202,6 +205,11 @@ export class HbonePool {
 
 /** A session whose tunnels outlive the release time is looked at again after this time. */
 const minReleaseDelayMs = 1000;
+
+function mayTryAgain(thrown: unknown, isFresh: boolean): boolean {
+  if (thrown instanceof SessionLostError) return !isFresh && thrown.retry === "if-reused";
+  return thrown instanceof UnprocessedError;
+}
 
 function abortable(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

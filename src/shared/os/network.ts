@@ -83,4 +83,6 @@ export interface PodNetwork {
   peerAddress(socket: Socket): SocketAddress | undefined;
   /** Whether [::1] can be bound here (IPv6 may be off in the pod). */
   hasIpv6Loopback(): boolean;
+  /** TCP sockets that listen on a port here, of whatever process. Throws where that cannot be seen. */
+  listenersOn(port: number): number;
 }

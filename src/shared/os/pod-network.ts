@@ -6,6 +6,7 @@ import { asMeshError, MeshError } from "../base/errors.ts";
 import { formatSocketAddress, type SocketAddress } from "../net/authority.ts";
 import { familyOf, ipOf, parseIp } from "../net/ip.ts";
 import { systemFailure } from "./errno.ts";
+import { countListeners } from "./listeners.ts";
 import type {
   BindUdpOptions,
   DialTcpOptions,
@@ -30,6 +31,7 @@ export function podNetwork(namespace: NetworkNamespace, clock: Clock): PodNetwor
     localAddress: (socket) => addressOf(socket.localAddress, socket.localPort),
     peerAddress: (socket) => addressOf(socket.remoteAddress, socket.remotePort),
     hasIpv6Loopback: () => canBind(namespace, IPV6_LOOPBACK),
+    listenersOn: (port) => countListeners(namespace, port),
   };
 }
 

@@ -45,8 +45,8 @@ export class InboundSessions {
   readonly #scope: PodScope;
   readonly #sessions = new Set<HboneServerSession>();
   readonly #handshakes = new AbortController();
-  /** Connections being served, the handshakes among them. */
-  readonly #served = new Set<Promise<void>>();
+  /** Connections being served, the handshakes among them, and their ends. */
+  readonly #served = new Map<Socket, Promise<void>>();
   #state: "serving" | "draining" | "stopped" = "serving";
 
   constructor(scope: PodScope) {
@@ -55,9 +55,19 @@ export class InboundSessions {
 
   /** Serves one accepted socket to its end. Never rejects. */
   handle(socket: Socket): Promise<void> {
-    const served = this.#serve(socket).finally(() => this.#served.delete(served));
-    this.#served.add(served);
+    const served = this.#serve(socket).finally(() => this.#served.delete(socket));
+    this.#served.set(socket, served);
     return served;
+  }
+
+  /** Whether the connection from this address is one of ours. */
+  serves(peer: SocketAddress): boolean {
+    const { network } = this.#scope;
+    for (const socket of this.#served.keys()) {
+      const address = network.peerAddress(socket);
+      if (address?.port === peer.port && address.ip === peer.ip) return true;
+    }
+    return false;
   }
 
   async #serve(socket: Socket): Promise<void> {
@@ -97,7 +107,7 @@ export class InboundSessions {
       this.#state = "draining";
       for (const session of [...this.#sessions]) session.drain();
     }
-    await Promise.all(this.#served);
+    await Promise.all(this.#served.values());
   }
 
   /** Cuts everything. */

@@ -15,6 +15,7 @@ import { handleOutbound } from "./outbound.ts";
 import { handlePassthrough } from "./passthrough.ts";
 import { watchPolicies } from "./policy-watch.ts";
 import type { NodeScope, PodScope } from "./scope.ts";
+import { untilTakenOver } from "./takeover.ts";
 
 /** Which of the three listeners to open: all, only HBONE (our own pod), or none (ENABLE_PROXY is off, DNS is on). */
 export type ProxyKind = "pod" | "self-inbound" | "dns-only";
@@ -31,6 +32,9 @@ export interface RunningPodProxy extends PodProxy {
 }
 
 type State = "serving" | "draining" | "stopped";
+
+/** Of the time to drain: how much a successor may use to prove itself. The rest is for what is still open. */
+const TAKEOVER_SHARE = 0.5;
 
 function drained(): MeshError {
   return new MeshError("drained", "connection closed due to connection drain");
@@ -108,15 +112,19 @@ function running(
     scope.pool.destroy(error);
     unwatch();
   };
+  const finish = async (deadlineMs: number): Promise<void> => {
+    if (listeners.length > 0) await untilTakenOver(scope, sessions, deadlineMs * TAKEOVER_SHARE);
+    if (state === "stopped") return;
+    closeListeners();
+    const sessionsDone = sessions.drain();
+    await Promise.all([scope.connections.whenEmpty(), sessionsDone, companion?.drain(deadlineMs)]);
+  };
   const drain = async (deadlineMs: number): Promise<void> => {
     if (state !== "serving") return;
     state = "draining";
-    closeListeners();
-    const sessionsDone = sessions.drain();
     const over = new AbortController();
-    const companionDone = companion?.drain(deadlineMs);
     await Promise.race([
-      Promise.all([scope.connections.whenEmpty(), sessionsDone, companionDone]),
+      finish(deadlineMs),
       clock.sleep(deadlineMs, over.signal).catch(() => undefined),
     ]);
     over.abort();

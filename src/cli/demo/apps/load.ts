@@ -20,11 +20,11 @@ class LoadTally {
     this.#byPod[pod] = (this.#byPod[pod] ?? 0) + 1;
   }
 
-  fail(target: Target, thrown: unknown): void {
+  fail(target: Target, thrown: unknown, startedAtMs: number): void {
     this.#failed++;
     if (this.#failures.length >= KEPT_FAILURES) return;
     this.#failures.push({
-      atMs: systemClock.wallMs(),
+      startedAtMs,
       target: `${target.host}:${target.port}`,
       reason: describeError(thrown),
     });
@@ -71,12 +71,13 @@ export class SteadyLoad {
   }
 
   async #request(target: Target, onRequest: RequestListener): Promise<void> {
+    const startedAtMs = systemClock.wallMs();
     try {
       const { greeting, tookMs } = await get(target);
       this.#tally.succeed(tookMs, greeting.pod);
       onRequest(target, greeting.pod, undefined);
     } catch (thrown) {
-      this.#tally.fail(target, thrown);
+      this.#tally.fail(target, thrown, startedAtMs);
       onRequest(target, undefined, describeError(thrown));
     }
   }
@@ -93,11 +94,12 @@ export async function churn(
   const worker = async (): Promise<void> => {
     while (left-- > 0) {
       const startedMs = systemClock.monotonicMs();
+      const startedAtMs = systemClock.wallMs();
       try {
         await exchange(target);
         tally.succeed(systemClock.monotonicMs() - startedMs, target.host);
       } catch (thrown) {
-        tally.fail(target, thrown);
+        tally.fail(target, thrown, startedAtMs);
       }
     }
   };

@@ -39,7 +39,8 @@ export interface TransferResult {
 }
 
 export interface LoadFailure {
-  readonly atMs: number;
+  /** When it began, on the clock of the wall. */
+  readonly startedAtMs: number;
   readonly target: string;
   readonly reason: string;
 }

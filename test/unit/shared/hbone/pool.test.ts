@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { MeshError } from "../../../../src/shared/base/errors.ts";
-import { UnprocessedError } from "../../../../src/shared/hbone/client.ts";
+import { SessionLostError, UnprocessedError } from "../../../../src/shared/hbone/client.ts";
 import { HbonePool } from "../../../../src/shared/hbone/pool.ts";
 import type {
   HboneClientSession,
@@ -22,6 +22,8 @@ class FakeSession implements HboneClientSession {
   congested = false;
   drained = false;
   goneOnNext = false;
+  /** Breaks when the next request is on its way. */
+  lostOnNext = false;
   readonly closed: Promise<void>;
   #close: () => void = () => undefined;
 
@@ -35,6 +37,10 @@ class FakeSession implements HboneClientSession {
     if (this.goneOnNext) {
       this.usable = false;
       return Promise.reject(new UnprocessedError("h2-failed", "GOAWAY"));
+    }
+    if (this.lostOnNext) {
+      this.usable = false;
+      return Promise.reject(new SessionLostError("h2-failed", "HTTP/2 session broke"));
     }
     this.openStreams++;
     const stream = { kind: "tunnel", reset: () => undefined } as const;
@@ -77,6 +83,25 @@ describe("HbonePool", () => {
       [3, 3, 1],
     );
     assert.equal(pool.size, 3);
+  });
+
+  test("a session that was in use and breaks before the answer is replaced, a new one is not", async () => {
+    const pool = new HbonePool(options, new FakeClock());
+    const { sessions, open } = opener();
+    const ask = (): Promise<TunnelAnswer> => pool.connect("k", open, request, never);
+    await ask();
+    const [first] = sessions;
+    assert.ok(first);
+    first.lostOnNext = true;
+    assert.equal((await ask()).kind, "open");
+    assert.equal(sessions.length, 2);
+    const failing = async (): Promise<HboneClientSession> => {
+      const session = await open();
+      (session as FakeSession).lostOnNext = true;
+      return session;
+    };
+    await assert.rejects(pool.connect("other", failing, request, never), SessionLostError);
+    assert.equal(sessions.length, 3);
   });
 
   test("a session that was full is used again when tunnels have ended", async () => {

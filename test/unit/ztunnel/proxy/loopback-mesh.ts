@@ -55,6 +55,8 @@ class LoopbackNetwork implements PodNetwork {
   /** Where the next accepted connections "were going", oldest first. */
   readonly captured: SocketAddress[] = [];
   readonly dials: DialTcpOptions[] = [];
+  /** How many processes seem to listen on each port. */
+  listeners = 1;
 
   constructor(ip: IpAddress) {
     this.ip = ip;
@@ -111,6 +113,10 @@ class LoopbackNetwork implements PodNetwork {
 
   hasIpv6Loopback(): boolean {
     return false;
+  }
+
+  listenersOn(): number {
+    return this.listeners;
   }
 }
 
