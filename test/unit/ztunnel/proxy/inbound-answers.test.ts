@@ -237,7 +237,7 @@ test("labels of a client from elsewhere come from what it says", async () => {
   const line = await lineWith(mesh, /connection complete/);
   assert.match(
     line,
-    /src\.workload="cart" src\.namespace="far" src\.identity="spiffe:\/\/cluster\.local\/ns\/shop\/sa\/web"/,
+    /src\.workload="cart-svc" src\.namespace="far" src\.identity="spiffe:\/\/cluster\.local\/ns\/shop\/sa\/web"/,
   );
 });
 
@@ -303,6 +303,40 @@ test("peers of another trust domain and peers without a certificate do not get i
     await mesh.metrics.render(),
     /^ambit_connections_refused_total\{reporter="destination",reason="tls-failed"\} 3$/m,
   );
+});
+
+test("a client that breaks the protocol loses its own connection and nothing else", async () => {
+  const { mesh, pod } = await server();
+  await mesh.serve(pod.ip, 8081, (socket) => socket.pipe(socket));
+  const neighbor = await ask(await session(mesh, pod), `${pod.ip}:8081`);
+  assert.ok(neighbor.kind === "open");
+  const relay = mesh.address();
+  await mesh.serve(relay, 9999, (socket) => void joinFlow(socket, neighbor.stream));
+  const open = await mesh.connect({ ip: relay, port: 9999 }, relay);
+  const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "latin1");
+  const ping = Buffer.from("0000080600000000000000000000000000", "hex");
+  for (const abuse of [
+    Buffer.from("GET / HTTP/1.1\r\n\r\n"),
+    Buffer.concat([preface, Buffer.from("000001000000000000ff", "hex")]),
+    Buffer.concat([preface, ...Array.from({ length: 5_000 }, () => ping)]),
+  ]) {
+    const { tls } = await handshakeClient({
+      socket: await mesh.connect({ ip: pod.ip, port: 15008 }, mesh.address()),
+      certificate: mesh.certificate(spiffe("shop/web")),
+      acceptedIdentities: [spiffe("shop/orders")],
+      clock: systemClock,
+    });
+    // A reset instead of the GOAWAY is an end, too.
+    tls.on("error", () => undefined);
+    tls.on("end", () => tls.end());
+    tls.resume();
+    tls.write(abuse);
+    await once(tls, "close");
+    open.write("still there");
+    assert.equal(String((await once(open, "data"))[0]), "still there");
+  }
+  assert.equal((await ask(await session(mesh, pod), `${pod.ip}:8080`)).kind, "open");
+  open.end();
 });
 
 test("a tunnel joins with a socket like any flow", async () => {
