@@ -48,8 +48,20 @@ export function ipFromBytes(bytes: Uint8Array): IpAddress | undefined {
 
 /** 4 or 16 bytes in network order. */
 export function ipToBytes(ip: IpAddress): Uint8Array {
-  if (familyOf(ip) === 4) return Uint8Array.from(ip.split("."), Number);
+  if (familyOf(ip) === 4) return fourBytes(ip);
   return Uint8Array.from(ipaddr.parse(ip).toByteArray());
+}
+
+/** The octets of canonical dotted decimal. */
+function fourBytes(ip: IpAddress): Uint8Array {
+  const bytes = new Uint8Array(4);
+  let at = 0;
+  for (let position = 0; position < ip.length; position++) {
+    const digit = ip.charCodeAt(position) - 0x30;
+    if (digit < 0) at++;
+    else bytes[at] = (bytes[at] ?? 0) * 10 + digit;
+  }
+  return bytes;
 }
 
 /** Loopback: 127.0.0.0/8 or ::1. */

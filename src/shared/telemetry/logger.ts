@@ -3,29 +3,19 @@
  * changed while running, a message and fields. Never pass keys or tokens.
  */
 import type { Clock } from "../base/clock.ts";
+import { FieldPrinter, type LogFields, type LogFormat } from "./log-fields.ts";
 
 export const logLevels = ["error", "warn", "info", "debug", "trace"] as const;
 export type LogLevel = (typeof logLevels)[number];
-
-/** Text that the plain form prints without quotes: addresses and other values without spaces. */
-export class Unquoted {
-  readonly text: string;
-  constructor(text: string) {
-    this.text = text;
-  }
-  toJSON(): string {
-    return this.text;
-  }
-}
-
-/** Undefined fields are left out. */
-export type LogValue = string | number | boolean | Unquoted | undefined;
-export type LogFields = Readonly<Record<string, LogValue>>;
 
 export interface Logger {
   /** Whether a line of this level would be written; ask before building costly fields. */
   enabled(level: LogLevel): boolean;
   log(level: LogLevel, message: string, fields?: LogFields): void;
+  /** As `log`, with fields that a printer of this logger has printed. */
+  print(level: LogLevel, message: string, fields: FieldPrinter): void;
+  /** For the fields of one line, or of a part of many. */
+  printer(): FieldPrinter;
   error(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -97,7 +87,7 @@ export class LogFilter {
 export interface LoggerOptions {
   readonly clock: Pick<Clock, "wallMs">;
   readonly filter: LogFilter;
-  readonly format: "plain" | "json";
+  readonly format: LogFormat;
   /** Takes one finished line with its line feed. */
   readonly write: (line: string) => void;
 }
@@ -118,76 +108,30 @@ export function formatTimestamp(wallMs: number): string {
   return `${printedText}${String(micros).padStart(6, "0")}Z`;
 }
 
-/** What needs no escape between quotes. */
-const PLAIN_TEXT = /^[^"\\\p{C}\p{Zl}\p{Zp}]*$/u;
-
-/** Quotes text the way the reference does: Rust's debug form, which names other characters by `\u{hex}`. */
-export function quote(text: string): string {
-  if (PLAIN_TEXT.test(text)) return `"${text}"`;
-  let quoted = "";
-  for (const char of text) quoted += PLAIN_TEXT.test(char) ? char : escapeChar(char);
-  return `"${quoted}"`;
-}
-
-function escapeChar(char: string): string {
-  switch (char) {
-    case '"':
-    case "\\":
-      return `\\${char}`;
-    case "\n":
-      return "\\n";
-    case "\r":
-      return "\\r";
-    case "\t":
-      return "\\t";
-    case "\0":
-      return "\\0";
-    default:
-      return `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`;
-  }
-}
-
-function plainValue(value: string | number | boolean | Unquoted): string {
-  return typeof value === "string"
-    ? quote(value)
-    : value instanceof Unquoted
-      ? value.text
-      : String(value);
-}
-
-function plainLine(
-  time: string,
-  level: LogLevel,
-  scope: string,
-  message: string,
-  fields: LogFields,
-): string {
-  let line = `${time}\t${level}\t${scope}\t${message}`;
-  let separator = "\t";
-  for (const key in fields) {
-    const value = fields[key];
-    if (value === undefined) continue;
-    line += `${separator}${key}=${plainValue(value)}`;
-    separator = " ";
-  }
-  return `${line}\n`;
-}
-
-const noFields: LogFields = {};
-
 export function createLogger(options: LoggerOptions, scope: string): Logger {
-  const log = (level: LogLevel, message: string, fields: LogFields = noFields): void => {
-    if (!options.filter.allows(scope, level)) return;
-    const time = formatTimestamp(options.clock.wallMs());
-    options.write(
-      options.format === "plain"
-        ? plainLine(time, level, scope, message, fields)
-        : `${JSON.stringify({ level, time, scope, message, ...fields })}\n`,
+  const { clock, filter, format, write } = options;
+  const head = `"scope":${JSON.stringify(scope)},"message":`;
+  const printer = (): FieldPrinter => new FieldPrinter(format);
+  const print = (level: LogLevel, message: string, { text }: FieldPrinter): void => {
+    if (!filter.allows(scope, level)) return;
+    const time = formatTimestamp(clock.wallMs());
+    write(
+      format === "json"
+        ? `{"level":"${level}","time":"${time}",${head}${JSON.stringify(message)}${text === "" ? "" : ","}${text}}\n`
+        : `${time}\t${level}\t${scope}\t${message}${text === "" ? "" : "\t"}${text}\n`,
     );
   };
+  const log = (level: LogLevel, message: string, fields: LogFields = {}): void => {
+    if (!filter.allows(scope, level)) return;
+    const printed = printer();
+    for (const key in fields) printed.add(key, fields[key]);
+    print(level, message, printed);
+  };
   return {
-    enabled: (level) => options.filter.allows(scope, level),
+    enabled: (level) => filter.allows(scope, level),
     log,
+    print,
+    printer,
     error: (message, fields) => log("error", message, fields),
     warn: (message, fields) => log("warn", message, fields),
     info: (message, fields) => log("info", message, fields),

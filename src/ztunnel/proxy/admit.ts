@@ -11,7 +11,7 @@ import { formatSpiffe } from "../../shared/identity/spiffe.ts";
 import type { Workload } from "../../shared/model/workload.ts";
 import { formatSocketAddress, type SocketAddress } from "../../shared/net/authority.ts";
 import { familyOf, type IpAddress, ipOf } from "../../shared/net/ip.ts";
-import { Unquoted } from "../../shared/telemetry/logger.ts";
+import { Unquoted } from "../../shared/telemetry/log-fields.ts";
 import { type Party, partyOf } from "../telemetry/party.ts";
 import type { ConnectionReport } from "../telemetry/report.ts";
 import type { ConnectionDetails, TrackedConnection } from "./connections.ts";

@@ -31,7 +31,7 @@ export function formatForwarded(client: SocketAddress, host: string | undefined)
 /** The first non-empty `host=` of the `forwarded` fields, without its quotes. Only for telemetry. */
 export function forwardedHost(headers: readonly HeaderField[]): string | undefined {
   for (const [name, value] of headers) {
-    if (name !== "forwarded") continue;
+    if (name !== "forwarded" || !/host=/i.test(value)) continue;
     for (const part of value.split(/[;,]/)) {
       const match = /^\s*host=("?)([\x21\x23-\x7e]+)\1\s*$/i.exec(part);
       if (match?.[2] !== undefined) return match[2];

@@ -9,6 +9,7 @@ import type { Party } from "./party.ts";
 import {
   type Reporter,
   responseFlagsIndex,
+  sameLabels,
   type TrafficContext,
   trafficLabelNames,
   trafficLabels,
@@ -90,7 +91,7 @@ function trafficFamilies(metrics: Metrics): (context: TrafficContext) => Traffic
     "The size of total bytes sent during response in case of a TCP connection",
   );
   const known = new Map<string, TrafficSeries>();
-  return (context) => {
+  return rememberLast((context) => {
     let labels = trafficLabels(context);
     let key = labels.join("\u0000");
     let series = known.get(key);
@@ -112,7 +113,7 @@ function trafficFamilies(metrics: Metrics): (context: TrafficContext) => Traffic
       known.set(key, series);
     }
     return series;
-  };
+  });
 }
 
 function xdsFamilies(metrics: Metrics): ZtunnelMetrics["xds"] {
@@ -174,6 +175,31 @@ const nobody: TrafficContext = {
   service: undefined,
   mutualTls: false,
 };
+
+/** Stands for an end that is not known. */
+const unknownParty = {};
+
+/** Most connections between two ends have the same labels as the one before: printing and hashing them is saved. */
+function rememberLast(
+  find: (context: TrafficContext) => TrafficSeries,
+): (context: TrafficContext) => TrafficSeries {
+  type Last = { readonly context: TrafficContext; readonly series: TrafficSeries };
+  const bySource = new WeakMap<object, WeakMap<object, Last>>();
+  return (context) => {
+    const source = context.source ?? unknownParty;
+    const destination = context.destination ?? unknownParty;
+    let byDestination = bySource.get(source);
+    if (byDestination === undefined) {
+      byDestination = new WeakMap();
+      bySource.set(source, byDestination);
+    }
+    const last = byDestination.get(destination);
+    if (last !== undefined && sameLabels(last.context, context)) return last.series;
+    const series = find(context);
+    byDestination.set(destination, { context, series });
+    return series;
+  };
+}
 
 /** Registers all families; `version` is what the build calls itself. */
 export function createZtunnelMetrics(metrics: Metrics, version: string): ZtunnelMetrics {

@@ -6,13 +6,7 @@ import type { Clock } from "../../shared/base/clock.ts";
 import type { MeshError } from "../../shared/base/errors.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import type { Logger } from "../../shared/telemetry/logger.ts";
-import {
-  type AccessFacts,
-  closeFields,
-  type Direction,
-  earlyDenyFields,
-  openFields,
-} from "./access-log.ts";
+import { type AccessFacts, AccessLog, type Direction } from "./access-log.ts";
 import type { TrafficSeries, ZtunnelMetrics } from "./metrics.ts";
 import type { TrafficContext } from "./traffic.ts";
 
@@ -41,8 +35,7 @@ export class ConnectionReport {
     this.#startedMs = reporter.clock.monotonicMs();
     this.#series = reporter.metrics.traffic(context);
     this.#series.opened.value++;
-    if (reporter.logger.enabled("debug"))
-      reporter.logger.debug("connection opened", openFields(facts, context));
+    reporter.log.opened(facts, context);
   }
 
   /** From now on bytes are counted by this flow. */
@@ -67,35 +60,29 @@ export class ConnectionReport {
     const flag = error?.flag ?? "-";
     this.#series.closed(flag).value++;
     if (error !== undefined) this.#series.failed(flag).value++;
-    const { logger, clock } = this.#reporter;
-    const level = error === undefined ? "info" : "error";
-    if (!logger.enabled(level)) return;
+    const { log, clock } = this.#reporter;
     const outbound = this.#facts.direction === "outbound";
     const { toServer, toClient } = this.#counted;
-    logger.log(
-      level,
-      "connection complete",
-      closeFields(this.#facts, this.#context, {
-        bytesSent: outbound ? toServer : toClient,
-        bytesReceived: outbound ? toClient : toServer,
-        durationMs: clock.monotonicMs() - this.#startedMs,
-        error: error?.message,
-        policy,
-      }),
-    );
+    log.completed(this.#facts, this.#context, {
+      bytesSent: outbound ? toServer : toClient,
+      bytesReceived: outbound ? toClient : toServer,
+      durationMs: clock.monotonicMs() - this.#startedMs,
+      error: error?.message,
+      policy,
+    });
   }
 }
 
 export class TrafficReporter {
   readonly metrics: ZtunnelMetrics;
-  /** Of scope `access`. */
-  readonly logger: Logger;
+  readonly log: AccessLog;
   readonly clock: Clock;
   readonly #open = new Set<ConnectionReport>();
 
+  /** `logger` is of scope `access`. */
   constructor(metrics: ZtunnelMetrics, logger: Logger, clock: Clock) {
     this.metrics = metrics;
-    this.logger = logger;
+    this.log = new AccessLog(logger);
     this.clock = clock;
   }
 
@@ -128,9 +115,6 @@ export class TrafficReporter {
   ): void {
     const reporter = direction === "outbound" ? "source" : "destination";
     this.metrics.refused(reporter, error.code).value++;
-    this.logger.warn(
-      "connection failed",
-      earlyDenyFields(direction, source, destination, error.message),
-    );
+    this.log.earlyDeny(direction, source, destination, error.message);
   }
 }

@@ -54,6 +54,19 @@ function or(value: string | undefined): string {
   return value === undefined || value === "" ? "unknown" : value;
 }
 
+/** Whether two connections between the same parties have the same labels. */
+export function sameLabels(a: TrafficContext, b: TrafficContext): boolean {
+  return (
+    a.reporter === b.reporter &&
+    a.mutualTls === b.mutualTls &&
+    a.sourceIdentity === b.sourceIdentity &&
+    a.destinationIdentity === b.destinationIdentity &&
+    a.service?.hostname === b.service?.hostname &&
+    a.service?.namespace === b.service?.namespace &&
+    a.service?.name === b.service?.name
+  );
+}
+
 /** Values in the order of the names, with `-` as response flag. */
 export function trafficLabels(context: TrafficContext): string[] {
   const { source, destination, service } = context;

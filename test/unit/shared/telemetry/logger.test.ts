@@ -6,12 +6,11 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { createLineWriter } from "../../../../src/shared/telemetry/line-writer.ts";
+import { quote, Unquoted } from "../../../../src/shared/telemetry/log-fields.ts";
 import {
   createLogger,
   formatTimestamp,
   LogFilter,
-  quote,
-  Unquoted,
 } from "../../../../src/shared/telemetry/logger.ts";
 
 function lines(format: "plain" | "json", directives = "info") {
