@@ -243,20 +243,20 @@ test("labels of a client from elsewhere come from what it says", async () => {
 
 test("PROXY protocol towards an application tunnel, over loopback", async () => {
   const { mesh, pod } = await server();
-  mesh.store.apply({
-    addresses: [
-      {
-        kind: "workload",
-        workload: { ...pod.workload, applicationTunnel: { protocol: "PROXY", port: 18080 } },
-      },
-    ],
-  });
   let head: Buffer | undefined;
-  await mesh.serve(ipOf("127.0.0.1"), 18080, (socket) => {
+  const port = await mesh.serve(ipOf("127.0.0.1"), 0, (socket) => {
     socket.once("data", (chunk: Buffer) => {
       head = chunk;
       socket.end();
     });
+  });
+  mesh.store.apply({
+    addresses: [
+      {
+        kind: "workload",
+        workload: { ...pod.workload, applicationTunnel: { protocol: "PROXY", port } },
+      },
+    ],
   });
   const answer = await ask(await session(mesh, pod), "10.1.2.3:80");
   assert.equal(answer.kind, "open");

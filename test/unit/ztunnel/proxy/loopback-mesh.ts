@@ -3,7 +3,7 @@
  * (proxies, handshakes, tunnels, policy) is the real thing.
  */
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { asMeshError, MeshError } from "../../../../src/shared/base/errors.ts";
 import type { Issuer } from "../../../../src/shared/identity/issue.ts";
@@ -204,8 +204,8 @@ export class LoopbackMesh {
     return pod;
   }
 
-  /** An application that listens at a pod. */
-  async serve(ip: IpAddress, port: number, onSocket: (socket: Socket) => void): Promise<void> {
+  /** An application that listens at a pod; resolves to its port, which 0 leaves to the kernel. */
+  async serve(ip: IpAddress, port: number, onSocket: (socket: Socket) => void): Promise<number> {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#keep(socket);
       onSocket(socket);
@@ -213,6 +213,7 @@ export class LoopbackMesh {
     server.listen({ host: ip, port });
     await once(server, "listening");
     this.#servers.push(server);
+    return (server.address() as AddressInfo).port;
   }
 
   /** The pod's application connects to a destination and is captured on 15001. */
