@@ -11,6 +11,7 @@ import { describeError } from "../shared/base/errors.ts";
 import { Readiness } from "../shared/base/readiness.ts";
 import type { MeshUpdate } from "../shared/model/mesh-update.ts";
 import { MeshStore } from "../shared/model/store.ts";
+import { collectGarbage } from "../shared/os/collect-garbage.ts";
 import { raiseFileLimit } from "../shared/os/limits.ts";
 import { hostNetwork } from "../shared/os/pod-network.ts";
 import { verifyPrivileges } from "../shared/os/privileges.ts";
@@ -271,6 +272,8 @@ export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
     const began = await Promise.race([xds?.synced ?? Promise.resolve(), aborted(stop)]);
     void began;
     if (!stop.aborted) {
+      // The start and the decoding of a large mesh leave as much garbage as state, and no connection is served yet.
+      collectGarbage();
       synced.release();
       own = await startOwnProxies(core);
       proxyStarted.release();
