@@ -22,10 +22,13 @@ export function inPod(pod: TestPod, command: string): string {
   return sh(`nsenter --net=${pod.path} ${command}`);
 }
 
-/** A private /run and the bridge. */
+/**
+ * A private /run and the bridge. The bridge has an address of its own: one that it takes from its ports changes when a pod
+ * is added, and the other pods would go on to send to the old one.
+ */
 export function layOut(): void {
   sh(`mount -t tmpfs tmpfs /run && mkdir -p /run/netns && ip link set lo up
-    ip link add br0 type bridge && ip addr add 10.1.0.1/24 dev br0
+    ip link add br0 address 02:00:00:00:00:01 type bridge && ip addr add 10.1.0.1/24 dev br0
     ip addr add fd00:1::1/64 dev br0 nodad && ip link set br0 up`);
 }
 
