@@ -7,11 +7,22 @@ import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { type ChannelCredentials, type ChannelOptions, credentials, Metadata } from "@grpc/grpc-js";
 import type { GrpcEndpointOptions } from "./types.ts";
+import { type ConnectionRules, watched } from "./watched-credentials.ts";
 
 /** 200 MiB: a large mesh arrives in one message. */
 const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
-const KEEPALIVE_INTERVAL_MS = 30_000;
-const KEEPALIVE_TIMEOUT_MS = 10_000;
+/** HTTP/2 PINGs, which notice within 40 s that nobody is there any more. */
+const PING_INTERVAL_MS = 30_000;
+const PING_TIMEOUT_MS = 10_000;
+
+/** No connection within this: whoever opened the channel gives it up, and begins anew. */
+export const CONNECT_TIMEOUT_MS = 5_000;
+
+/** Keepalive is for what stands between, which may forget a connection on which nothing moves. */
+const rules: ConnectionRules = {
+  keepAlive: { idleSeconds: 300, intervalSeconds: 75, probes: 9 },
+  handshakeTimeoutMs: CONNECT_TIMEOUT_MS,
+};
 
 /** What the control plane is called in a cluster. */
 const SERVICE_NAME = "istiod.istio-system.svc";
@@ -89,8 +100,8 @@ export function grpcTarget(endpoint: GrpcEndpointOptions): GrpcTarget {
   const options: ChannelOptions = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
-    "grpc.keepalive_time_ms": KEEPALIVE_INTERVAL_MS,
-    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+    "grpc.keepalive_time_ms": PING_INTERVAL_MS,
+    "grpc.keepalive_timeout_ms": PING_TIMEOUT_MS,
     "grpc.service_config_disable_resolution": 1,
     // Retrying is the callers' business, and a proxy from the environment has no place on the way to the control plane.
     "grpc.enable_retries": 0,
@@ -98,7 +109,7 @@ export function grpcTarget(endpoint: GrpcEndpointOptions): GrpcTarget {
     "grpc.use_local_subchannel_pool": 1,
   };
   if (url.protocol === "http:")
-    return { target, credentials: credentials.createInsecure(), options };
+    return { target, credentials: watched(credentials.createInsecure(), rules), options };
   // Not the host that grpc-js passes: for an address that is the name we send below.
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const verify = (_sent: string, certificate: PeerCertificate): Error | undefined => {
@@ -107,9 +118,10 @@ export function grpcTarget(endpoint: GrpcEndpointOptions): GrpcTarget {
     return checkServerIdentity(altHostname, certificate);
   };
   const roots = Buffer.from(readRoots(endpoint.rootCa));
+  const tls = credentials.createSsl(roots, null, null, { checkServerIdentity: verify });
   return {
     target,
-    credentials: credentials.createSsl(roots, null, null, { checkServerIdentity: verify }),
+    credentials: watched(tls, rules),
     // An address is no server name (RFC 6066), but grpc-js would send it.
     options: isIP(host)
       ? { ...options, "grpc.ssl_target_name_override": altHostname ?? SERVICE_NAME }

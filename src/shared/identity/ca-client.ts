@@ -1,11 +1,11 @@
 /** Asks a certificate authority of the mesh for workload certificates (wire/ztunnel.md section 2). */
 import { type KeyObject, X509Certificate } from "node:crypto";
 import { create, type JsonObject } from "@bufbuild/protobuf";
-import { Client, type ServiceError, status } from "@grpc/grpc-js";
+import { Client, connectivityState, type ServiceError, status } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock.ts";
 import { asMeshError, describeError, MeshError } from "../base/errors.ts";
 import { createCertificateMethod, IMPERSONATED_IDENTITY } from "../grpc/certificate-service.ts";
-import { callMetadata, grpcTarget, readRoots } from "../grpc/channel.ts";
+import { CONNECT_TIMEOUT_MS, callMetadata, grpcTarget, readRoots } from "../grpc/channel.ts";
 import type { GrpcEndpointOptions } from "../grpc/types.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import {
@@ -131,17 +131,37 @@ export class CaClient implements CertificateAuthority {
     }
   }
 
+  /** The next call connects anew. */
+  #drop(client: Client): void {
+    if (this.#open?.client !== client) return;
+    this.#open = undefined;
+    client.close();
+  }
+
   #call(request: IstioCertificateRequest, signal: AbortSignal): Promise<IstioCertificateResponse> {
     const { path, requestSerialize, responseDeserialize } = createCertificateMethod;
     const { endpoint, clock } = this.#options;
     signal.throwIfAborted();
     return new Promise((resolve, reject) => {
+      const client = this.#client();
       const settle = (error: ServiceError | null, response?: IstioCertificateResponse): void => {
         signal.removeEventListener("abort", onAbort);
-        if (response !== undefined && error === null) resolve(response);
-        else reject(callError(error));
+        connectDeadline.cancel();
+        if (response !== undefined && error === null) {
+          resolve(response);
+          return;
+        }
+        // Who was silent for so long on this connection will not begin to speak.
+        if (error?.code === status.DEADLINE_EXCEEDED) this.#drop(client);
+        reject(callError(error));
       };
-      const call = this.#client().makeUnaryRequest(
+      const connectDeadline = clock.after(CONNECT_TIMEOUT_MS, () => {
+        if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
+        reject(identityError(`no connection to ${endpoint.address} in ${CONNECT_TIMEOUT_MS} ms`));
+        call.cancel();
+        this.#drop(client);
+      });
+      const call = client.makeUnaryRequest(
         path,
         requestSerialize,
         responseDeserialize,

@@ -5,6 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import { asMeshError, MeshError } from "../base/errors.ts";
 import { formatSocketAddress, type SocketAddress } from "../net/authority.ts";
 import { familyOf, ipOf, parseIp } from "../net/ip.ts";
+import { descriptorOf } from "./descriptor.ts";
 import { systemFailure } from "./errno.ts";
 import { countListeners } from "./listeners.ts";
 import type {
@@ -156,13 +157,6 @@ function originalDestination(socket: Socket): SocketAddress | undefined {
   const fd = descriptorOf(socket);
   const redirected = fd === undefined ? undefined : originalDestinationOf(fd);
   return redirected ?? addressOf(socket.localAddress, socket.localPort);
-}
-
-/** Node keeps the descriptor of a socket at its handle, which its types do not show. */
-function descriptorOf(socket: Socket): number | undefined {
-  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } };
-  const fd = handle?.fd;
-  return fd === undefined || fd < 0 ? undefined : fd;
 }
 
 function addressOf(text: string | undefined, port: number | undefined): SocketAddress | undefined {

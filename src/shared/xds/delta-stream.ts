@@ -3,7 +3,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, connectivityState, status } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
-import { callMetadata, grpcTarget } from "../grpc/channel.ts";
+import { CONNECT_TIMEOUT_MS, callMetadata, grpcTarget } from "../grpc/channel.ts";
 import type { GrpcEndpointOptions } from "../grpc/types.ts";
 import {
   DeltaDiscoveryRequestSchema,
@@ -14,7 +14,6 @@ import type { DeltaRequest } from "./delta-state.ts";
 import type { StreamEnd } from "./reconnect.ts";
 
 const METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
-const CONNECT_TIMEOUT_MS = 5_000;
 
 export interface DeltaStreamHandlers {
   /** A throw ends the stream as `failed`. */

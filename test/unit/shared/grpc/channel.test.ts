@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -9,6 +10,16 @@ import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { callMetadata, readRoots } from "../../../../src/shared/grpc/channel.ts";
 import type { GrpcEndpointOptions } from "../../../../src/shared/grpc/types.ts";
 import { type Issuer, issueLeaf, type LeafNames } from "../../../../src/shared/identity/issue.ts";
+import {
+  SO_KEEPALIVE,
+  SOL_SOCKET,
+  SOL_TCP,
+  TCP_KEEPCNT,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+} from "../../../../src/shared/os/constants.ts";
+import { descriptorOf } from "../../../../src/shared/os/descriptor.ts";
+import { getInt } from "../../../../src/shared/os/socket-options.ts";
 import { openDeltaStream } from "../../../../src/shared/xds/delta-stream.ts";
 import type { StreamEnd } from "../../../../src/shared/xds/reconnect.ts";
 import { addressType } from "../../../../src/shared/xds/types.ts";
@@ -120,6 +131,44 @@ test("a plaintext server is no TLS server, and the other way round", async () =>
   const secure = await serve({ dns: ["localhost"] });
   assert.notEqual(await attempt(secure, { address: `http://localhost:${secure.port}` }), "open");
 });
+
+/** Sockets of this process towards a port, by their descriptors. */
+function descriptorsTo(port: number): number[] {
+  const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+  return handles
+    .filter((handle) => handle instanceof Socket && handle.remotePort === port)
+    .flatMap((handle) => descriptorOf(handle as Socket) ?? []);
+}
+
+for (const secure of [true, false])
+  test(`TCP keepalive on the connection, ${secure ? "TLS" : "plaintext"}`, async () => {
+    const server = secure ? await serve({ dns: ["localhost"] }) : new FakeControlPlane();
+    if (!secure) {
+      servers.push(server);
+      await server.start();
+    }
+    const stream = openDeltaStream(
+      {
+        address: `${secure ? "https" : "http"}://localhost:${server.port}`,
+        rootCa: rootFile,
+        clusterId: "c",
+        headers: new Map(),
+      },
+      systemClock,
+      { onResponse: () => undefined, onEnd: () => undefined },
+    );
+    stream.send({ typeUrl: addressType });
+    while (server.opened === 0) await systemClock.sleep(2);
+    const [fd = assert.fail("no socket"), ...more] = descriptorsTo(server.port);
+    assert.deepEqual(more, []);
+    const read = (level: number, name: number) => getInt(fd, level, name);
+    assert.equal(read(SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert.deepEqual(
+      [TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT].map((name) => read(SOL_TCP, name)),
+      [300, 75, 9],
+    );
+    stream.close();
+  });
 
 test("a path without a file is neither a root nor a token", () => {
   assert.throws(() => readRoots(join(folder, "missing.pem")), /there is no file "/);
