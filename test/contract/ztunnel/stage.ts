@@ -3,6 +3,7 @@
  * all of them that certifies, and that feeds those that ask it. Import sandbox.ts first.
  */
 import { execFileSync } from "node:child_process";
+import { createPrivateKey } from "node:crypto";
 import {
   existsSync,
   mkdirSync,
@@ -20,11 +21,14 @@ import { ManagedProcess } from "../../../src/cli/world/process.ts";
 import { commandRedirector } from "../../../src/nodeagent/redirect/apply.ts";
 import { Slots } from "../../../src/nodeagent/redirect/slots.ts";
 import { systemClock } from "../../../src/shared/base/clock.ts";
+import type { WorkloadCertificate } from "../../../src/shared/identity/workload-certificate.ts";
+import { readCertificates } from "../../../src/shared/identity/x509.ts";
 import { type IpAddress, ipOf } from "../../../src/shared/net/ip.ts";
 import type { TcpListener } from "../../../src/shared/os/network.ts";
 import { hostNetwork } from "../../../src/shared/os/pod-network.ts";
 import { addPod, layOut, type TestPod } from "../../support/pods.ts";
 import { program } from "../../support/program.ts";
+import { newWorkload } from "../../unit/shared/identity/pki.ts";
 import { eventually } from "../envoy/endpoints.ts";
 
 export const MARK = 1337;
@@ -90,6 +94,20 @@ export class DedicatedStage {
     }\n`;
     execFileSync("nsenter", [`--net=${pod.path}`, "nft", "-f", "-"], { input: rules });
     return pod;
+  }
+
+  /** Somebody on the network whose traffic nobody captures. */
+  bystander(n: number): TestPod {
+    return addPod(n);
+  }
+
+  /** What a peer with an identity of its own would get from the mesh's authority. */
+  certificate(uri: string): WorkloadCertificate {
+    const read = (name: string): string => readFileSync(join(this.stateDir, name), "utf8");
+    const [certificate] = readCertificates(read("ca-cert.pem"));
+    if (certificate === undefined) throw new Error("no authority");
+    const privateKey = createPrivateKey(read("ca-key.pem"));
+    return newWorkload({ certificate, privateKey }, { uris: [uri] });
   }
 
   /** Starts the proxy of a pod and waits until it is ready. */

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
@@ -20,6 +19,7 @@ import { pemBlocks } from "../../../../src/shared/identity/pem.ts";
 import { RevocationFile } from "../../../../src/shared/identity/revocation.ts";
 import { createLogger, LogFilter } from "../../../../src/shared/telemetry/logger.ts";
 import { FakeClock } from "../../../support/clock.ts";
+import { signCrl } from "../../../support/crl.ts";
 import { newIntermediate, newRoot, newWorkload, spiffe } from "./pki.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ambit-crl-"));
@@ -32,37 +32,9 @@ function file(text: string): string {
   return path;
 }
 
-/** A list made and signed by openssl. */
 function crlOf(issuer: Issuer, serials: readonly string[], days = "30"): string {
-  const index = serials
-    .map((serial) => `R\t30010101000000Z\t260101000000Z\t${serial}\tunknown\t/\n`)
-    .join("");
-  const database = file(index);
-  writeFileSync(`${database}.attr`, "");
-  const config = file(
-    `[ca]\ndefault_ca=c\n[c]\ndatabase=${database}\ndefault_md=sha256\ncrlnumber=${file("01")}\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n`,
-  );
-  const key = issuer.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-  const out = join(folder, `crl${++counter}`);
-  execFileSync(
-    "openssl",
-    [
-      "ca",
-      "-gencrl",
-      "-config",
-      config,
-      "-cert",
-      file(issuer.certificate.pem),
-      "-keyfile",
-      file(key),
-      "-crldays",
-      days,
-      "-out",
-      out,
-    ],
-    { stdio: "pipe" },
-  );
-  return execFileSync("cat", [out], { encoding: "utf8" });
+  const keyPem = issuer.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  return signCrl({ certificatePem: issuer.certificate.pem, keyPem }, serials, days);
 }
 
 const root = newRoot();
