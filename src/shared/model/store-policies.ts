@@ -73,6 +73,8 @@ const MAX_ANSWERS = 4096;
  */
 class AnswerCache {
   readonly #byTarget = new Map<string, Answer>();
+  /** Records are replaced, never changed: the same one asks for the same. */
+  readonly #byRecord = new WeakMap<PolicyTarget, Answer>();
   #epoch = 0;
 
   /** The index has changed. */
@@ -82,15 +84,24 @@ class AnswerCache {
   }
 
   get(target: PolicyTarget, compute: () => ApplicablePolicies): ApplicablePolicies {
+    const asked = this.#byRecord.get(target);
+    if (asked?.epoch === this.#epoch) return asked.applicable;
+    const answer = this.#answer(target, compute);
+    this.#byRecord.set(target, answer);
+    return answer.applicable;
+  }
+
+  #answer(target: PolicyTarget, compute: () => ApplicablePolicies): Answer {
     const key = [target.namespace, ...target.authorizationPolicies].join("\n");
     const known = this.#byTarget.get(key);
-    if (known?.epoch === this.#epoch) return known.applicable;
-    const fresh = compute();
-    if (known !== undefined && sameAnswer(known.applicable, fresh)) {
+    if (known?.epoch === this.#epoch) return known;
+    const applicable = compute();
+    if (known !== undefined && sameAnswer(known.applicable, applicable)) {
       known.epoch = this.#epoch;
-      return known.applicable;
+      return known;
     }
-    this.#byTarget.set(key, { applicable: fresh, epoch: this.#epoch });
+    const fresh: Answer = { applicable, epoch: this.#epoch };
+    this.#byTarget.set(key, fresh);
     return fresh;
   }
 }

@@ -40,10 +40,15 @@ export function ipOf(text: string): IpAddress {
 
 /** Reads 4 or 16 bytes in network order; undefined for any other length. */
 export function ipFromBytes(bytes: Uint8Array): IpAddress | undefined {
-  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` as IpAddress;
+  if (bytes.length === 4) return fourFromBytes(bytes, 0);
   if (bytes.length !== 16) return undefined;
   const six = new ipaddr.IPv6([...bytes]);
   return (six.isIPv4MappedAddress() ? six.toIPv4Address() : six).toString() as IpAddress;
+}
+
+/** Reads the 4 bytes that begin at `start`. */
+export function fourFromBytes(bytes: Uint8Array, start: number): IpAddress {
+  return `${bytes[start]}.${bytes[start + 1]}.${bytes[start + 2]}.${bytes[start + 3]}` as IpAddress;
 }
 
 /** 4 or 16 bytes in network order. */

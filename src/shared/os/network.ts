@@ -48,12 +48,12 @@ export interface TcpListener {
 export interface DialTcpOptions {
   readonly destination: SocketAddress;
   /** The address the other side shall see. Where that is refused, `onSourceRefused` is called and the own address used. */
-  readonly sourceIp?: IpAddress;
-  readonly onSourceRefused?: (reason: string) => void;
-  readonly mark?: number;
+  readonly sourceIp?: IpAddress | undefined;
+  readonly onSourceRefused?: ((reason: string) => void) | undefined;
+  readonly mark?: number | undefined;
   readonly timeoutMs: number;
-  readonly keepAlive?: KeepAlive;
-  readonly signal?: AbortSignal;
+  readonly keepAlive?: KeepAlive | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface BindUdpOptions {

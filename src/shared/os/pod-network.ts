@@ -1,10 +1,11 @@
 /** The real network of one namespace: sockets are made inside it by system calls and then adopted by Node. */
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
-import { createServer, Socket, type SocketConstructorOpts } from "node:net";
+import { createServer, type Socket } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import { asMeshError, MeshError } from "../base/errors.ts";
 import { formatSocketAddress, type SocketAddress } from "../net/authority.ts";
 import { familyOf, ipOf, parseIp } from "../net/ip.ts";
+import { adoptTcpSocket } from "./adopt-socket.ts";
 import { descriptorOf } from "./descriptor.ts";
 import { systemFailure } from "./errno.ts";
 import { countListeners } from "./listeners.ts";
@@ -81,11 +82,6 @@ async function listenTcp(
   };
 }
 
-/** `pauseOnCreate` is what the server itself passes for `pauseOnConnect`; the types do not know it. */
-interface PausedSocketOptions extends SocketConstructorOpts {
-  readonly pauseOnCreate: true;
-}
-
 async function dialTcp(
   namespace: NetworkNamespace,
   clock: Clock,
@@ -95,8 +91,7 @@ async function dialTcp(
   signal?.throwIfAborted();
   const what = `connect ${formatSocketAddress(destination)}`;
   const fd = failingAs("connect-failed", what, () => openDialer(namespace, options));
-  const creation: PausedSocketOptions = { fd, allowHalfOpen: true, pauseOnCreate: true };
-  const socket = new Socket(creation);
+  const socket = adoptTcpSocket(fd);
   try {
     await connected(socket, clock, options);
   } catch (thrown) {
@@ -128,7 +123,7 @@ function connected(socket: Socket, clock: Clock, options: DialTcpOptions): Promi
       settle(() => reject(new DialTimeout(`timed out after ${timeoutMs} ms`))),
     );
     signal?.addEventListener("abort", onAbort, { once: true });
-    socket.once("connect", onConnect);
+    socket.on("connect", onConnect);
     socket.on("error", onError);
     socket.connect({ host: destination.ip, port: destination.port });
   });

@@ -1,6 +1,6 @@
 /** `struct sockaddr` of both families and of unix sockets, as bytes. Linux lays them out alike on all little-endian machines. */
 import type { SocketAddress } from "../net/authority.ts";
-import { familyOf, type IpAddress, ipFromBytes, ipToBytes } from "../net/ip.ts";
+import { familyOf, fourFromBytes, type IpAddress, ipFromBytes, ipToBytes } from "../net/ip.ts";
 import { AF_INET, AF_INET6, AF_UNIX } from "./constants.ts";
 
 /** sizeof(struct sockaddr_in), sizeof(struct sockaddr_in6). */
@@ -28,7 +28,7 @@ export function decodeSocketAddress(bytes: Buffer): SocketAddress | undefined {
   const port = bytes.readUInt16BE(2);
   const ip =
     family === AF_INET
-      ? ipFromBytes(bytes.subarray(4, 8))
+      ? fourFromBytes(bytes, 4)
       : family === AF_INET6
         ? ipFromBytes(bytes.subarray(8, 24))
         : undefined;

@@ -133,21 +133,17 @@ function sourceFor(arrival: Arrival): IpAddress | undefined {
 function connectApplication(arrival: Arrival): Promise<Socket> {
   const { scope, tracked, decision } = arrival;
   const { node, network } = scope;
-  const sourceIp = sourceFor(arrival);
   return network.dialTcp({
     destination: decision.destination,
+    sourceIp: sourceFor(arrival),
+    onSourceRefused: (reason) =>
+      node.logger.warn("cannot keep the client address", {
+        "src.addr": new Unquoted(formatSocketAddress(arrival.peer)),
+        error: reason,
+      }),
+    mark: node.sockets.mark,
+    keepAlive: node.sockets.keepAlive,
     timeoutMs: node.config.connectTimeoutMs,
     signal: tracked.signal,
-    ...node.sockets,
-    ...(sourceIp === undefined
-      ? {}
-      : {
-          sourceIp,
-          onSourceRefused: (reason: string) =>
-            node.logger.warn("cannot keep the client address", {
-              "src.addr": new Unquoted(formatSocketAddress(arrival.peer)),
-              error: reason,
-            }),
-        }),
   });
 }

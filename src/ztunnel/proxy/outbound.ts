@@ -35,7 +35,7 @@ export interface Departure {
   readonly client: SocketAddress;
   readonly destination: SocketAddress;
   /** Called once when the far end has taken the connection, before the first byte moves. */
-  readonly onOpen?: () => void;
+  readonly onOpen?: (() => void) | undefined;
 }
 
 /** One connection on its way out. */
@@ -91,13 +91,14 @@ export async function carryOutbound(
 class RouteRefused extends MeshError {}
 
 async function carry(scope: PodScope, departure: Departure): Promise<MeshError | undefined> {
-  const { destination, tracked } = departure;
+  const { socket, tracked, client, destination, onOpen } = departure;
   // Before anything is waited for: such a call could otherwise multiply while it waits.
   if (isSelfCall(destination, scope.node.illegalPorts))
     throw new MeshError("self-call", "attempted recursive call to ourselves");
   const source = scope.local.current() ?? (await scope.local.wait(tracked.signal));
-  const outgoing: Outgoing = { ...departure, scope, source };
-  const route = await decide(outgoing);
+  const outgoing: Outgoing = { socket, tracked, client, destination, onOpen, scope, source };
+  const decided = decide(outgoing);
+  const route = decided instanceof Promise ? await decided : decided;
   switch (route.kind) {
     case "tcp":
       return throughTcp(outgoing, route);
@@ -113,15 +114,26 @@ async function carry(scope: PodScope, departure: Departure): Promise<MeshError |
   }
 }
 
-/** Decides, resolving hostnames where the decision asks for it. */
-async function decide(outgoing: Outgoing): Promise<OutboundRoute> {
+/** Decides; most decisions need to wait for nothing. */
+function decide(outgoing: Outgoing): OutboundRoute | Promise<OutboundRoute> {
   const { scope, tracked, client, destination, source } = outgoing;
-  const { config, store, demand, illegalPorts, random, reporter, resolveHostname } = scope.node;
+  const { config, store, demand, illegalPorts, random } = scope.node;
   const context = { network: config.network, illegalPorts, random };
   const request = { source, sourceIp: client.ip, destination };
   const take = (view: MeshView): OutboundDecision => decideOutbound(view, context, request);
-  let decision =
-    demand === undefined ? take(store) : await decideOnDemand(store, demand, tracked.signal, take);
+  if (demand !== undefined)
+    return decideOnDemand(store, demand, tracked.signal, take).then((decision) =>
+      resolve(outgoing, decision),
+    );
+  const decision = take(store);
+  return decision.kind === "resolve" ? resolve(outgoing, decision) : decision;
+}
+
+/** Looks up hostnames as long as the decision asks for it. */
+async function resolve(outgoing: Outgoing, first: OutboundDecision): Promise<OutboundRoute> {
+  const { scope, tracked, source } = outgoing;
+  const { reporter, resolveHostname } = scope.node;
+  let decision = first;
   while (decision.kind === "resolve") {
     reporter.metrics.onDemandDns(partyOf(source), decision.hostname);
     decision = decision.proceed(
@@ -212,9 +224,10 @@ async function throughTcp(outgoing: Outgoing, route: TcpRoute): Promise<MeshErro
   try {
     socket = await scope.network.dialTcp({
       destination: route.actualDestination,
+      mark: node.sockets.mark,
+      keepAlive: node.sockets.keepAlive,
       timeoutMs: node.config.connectTimeoutMs,
       signal: tracked.signal,
-      ...node.sockets,
     });
   } catch (thrown) {
     const error = asMeshError(thrown, "connect-failed", "connection failed");

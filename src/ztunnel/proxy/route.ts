@@ -90,11 +90,23 @@ function refuse(deciding: Deciding, code: ErrorCode, message: string): RefusedRo
   return { kind: "refuse", code, message, reason, service: deciding.target };
 }
 
+/** A workload's own identity as a list of one. Records are replaced, never changed. */
+const ownIdentity = new WeakMap<Workload, readonly string[]>();
+
+function ownIdentityOf(workload: Workload): readonly string[] {
+  let list = ownIdentity.get(workload);
+  if (list === undefined) {
+    list = [formatSpiffe(workload)];
+    ownIdentity.set(workload, list);
+  }
+  return list;
+}
+
 /** The identities that this hop may show: the service's own list and the workload's. */
 function identitiesOf(hop: Upstream): readonly string[] {
-  return [
-    ...new Set([...(hop.service?.subjectAltNames ?? []), formatSpiffe(identityOf(hop.workload))]),
-  ];
+  const own = ownIdentityOf(hop.workload);
+  const more = hop.service?.subjectAltNames ?? [];
+  return more.length === 0 ? own : [...new Set([...more, ...own])];
 }
 
 /** Settles the address of a hop, through a DNS lookup if it is known by name only. */
@@ -203,13 +215,15 @@ function toHop(deciding: Deciding, hop: Upstream): OutboundDecision {
     return refuse(deciding, "no-route", "no service for target address");
   }
   const waypoint = hop.workload.waypoint;
-  const caller = {
-    identity: identityOf(source),
-    ip: request.sourceIp,
-    namespace: source.namespace,
-  };
-  if (target === undefined && waypoint !== undefined && !isInstanceOf(view, waypoint, caller))
-    return throughWorkloadWaypoint(deciding, hop, waypoint);
+  if (target === undefined && waypoint !== undefined) {
+    const caller = {
+      identity: identityOf(source),
+      ip: request.sourceIp,
+      namespace: source.namespace,
+    };
+    if (!isInstanceOf(view, waypoint, caller))
+      return throughWorkloadWaypoint(deciding, hop, waypoint);
+  }
   return direct(deciding, hop);
 }
 

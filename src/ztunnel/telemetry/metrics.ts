@@ -67,6 +67,15 @@ function byFlag(family: SeriesFamily, base: readonly string[]): (flag: ResponseF
   };
 }
 
+/** Series that differ in who reports only, each looked up once. */
+function byReporter(family: SeriesFamily): (reporter: Reporter) => Series {
+  const found: Partial<Record<Reporter, Series>> = {};
+  return (reporter) => {
+    found[reporter] ??= family.series(reporter);
+    return found[reporter];
+  };
+}
+
 function trafficFamilies(metrics: Metrics): (context: TrafficContext) => TrafficSeries {
   const family = (name: string, help: string): SeriesFamily =>
     metrics.counter({ name, help, labelNames: trafficLabelNames });
@@ -237,7 +246,7 @@ export function createZtunnelMetrics(metrics: Metrics, version: string): Ztunnel
   });
   return {
     traffic: trafficFamilies(metrics),
-    socketsOpen: (reporter) => socketsOpen.series(reporter),
+    socketsOpen: byReporter(socketsOpen),
     refused: (reporter, reason) => refused.series(reporter, reason),
     crlRejections: (reporter) => crlRejections.series(reporter),
     crlUntracked: (reporter) => crlUntracked.series(reporter),

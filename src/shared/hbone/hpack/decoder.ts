@@ -16,11 +16,13 @@ export interface DecodedHeaders {
 /** Nothing we read can be longer than this, and 28 bits never overflow an integer. */
 const maxInteger = 2 ** 28;
 
+const noBytes = Buffer.alloc(0);
+
 export class HpackDecoder {
   readonly #table: DynamicTable;
   readonly #tableLimitBytes: number;
   readonly #maxListBytes: number;
-  #bytes: Uint8Array = new Uint8Array(0);
+  #bytes: Buffer = noBytes;
   #at = 0;
   #end = 0;
 
@@ -33,7 +35,9 @@ export class HpackDecoder {
 
   /** Decodes the complete header block in [start, end). Throws ConnectionError COMPRESSION_ERROR. */
   decode(bytes: Uint8Array, start: number, end: number): DecodedHeaders {
-    this.#bytes = bytes;
+    this.#bytes = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#at = start;
     this.#end = end;
     const fields: HeaderField[] = [];
@@ -51,7 +55,7 @@ export class HpackDecoder {
       if (listBytes <= this.#maxListBytes) fields.push(field);
     }
     // The session's memory belongs to the pool; keep no reference to it.
-    this.#bytes = new Uint8Array(0);
+    this.#bytes = noBytes;
     return { fields, tooLarge: listBytes > this.#maxListBytes };
   }
 
@@ -101,17 +105,15 @@ export class HpackDecoder {
     const end = start + length;
     if (end > this.#end) throw broken("text beyond the end of the block");
     this.#at = end;
-    return huffman ? decodeHuffman(this.#bytes, start, end) : latin1(this.#bytes, start, end);
+    return huffman
+      ? decodeHuffman(this.#bytes, start, end)
+      : this.#bytes.toString("latin1", start, end);
   }
 
   #octet(): number {
     if (this.#at >= this.#end) throw broken("block ends within a field");
     return this.#bytes[this.#at++] ?? 0;
   }
-}
-
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
 }
 
 function broken(what: string): ConnectionError {

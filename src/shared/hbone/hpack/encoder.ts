@@ -62,13 +62,15 @@ export class HpackEncoder {
   }
 
   #field(field: HeaderField): void {
-    const text = key(field);
+    const repeats = repeating.has(field[0]);
+    // What is never remembered cannot be found either: only the static table may have it.
+    const text = repeats || staticNames.has(field[0]) ? key(field) : "";
     const index = staticFields.get(text) ?? this.#dynamicIndex(text);
     if (index !== undefined) {
       this.#integer(0x80, 7, index);
       return;
     }
-    const remember = repeating.has(field[0]) && fieldSize(field) <= this.#table.maxBytes / 2;
+    const remember = repeats && fieldSize(field) <= this.#table.maxBytes / 2;
     const nameIndex = staticNames.get(field[0]) ?? 0;
     if (remember) this.#integer(0x40, 6, nameIndex);
     else this.#integer(0x00, 4, nameIndex);

@@ -15,18 +15,18 @@ export interface ResponseHead {
 }
 
 interface SplitFields {
-  readonly pseudo: ReadonlyMap<string, string>;
+  readonly pseudo: readonly HeaderField[];
   readonly headers: readonly HeaderField[];
 }
 
 /** Throws StreamError PROTOCOL_ERROR for a malformed request. */
 export function parseRequest(fields: readonly HeaderField[]): RequestHead {
   const { pseudo, headers } = split(fields, requestPseudo);
-  const method = pseudo.get(":method");
-  const authority = pseudo.get(":authority");
+  const method = pseudoValue(pseudo, ":method");
+  const authority = pseudoValue(pseudo, ":authority");
   if (method === undefined || !tokenPattern.test(method)) throw malformed("bad :method");
-  const hasScheme = pseudo.has(":scheme");
-  const path = pseudo.get(":path");
+  const hasScheme = pseudoValue(pseudo, ":scheme") !== undefined;
+  const path = pseudoValue(pseudo, ":path");
   if (method === "CONNECT") {
     if (hasScheme || path !== undefined) throw malformed("CONNECT with :scheme or :path");
     if (!authority) throw malformed("CONNECT without :authority");
@@ -39,7 +39,7 @@ export function parseRequest(fields: readonly HeaderField[]): RequestHead {
 /** Throws StreamError PROTOCOL_ERROR for a malformed response. */
 export function parseResponse(fields: readonly HeaderField[]): ResponseHead {
   const { pseudo, headers } = split(fields, responsePseudo);
-  const status = pseudo.get(":status") ?? "";
+  const status = pseudoValue(pseudo, ":status") ?? "";
   if (!/^[1-9][0-9]{2}$/.test(status)) throw malformed("bad :status");
   return { status: Number(status), headers };
 }
@@ -63,18 +63,21 @@ const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9a-zA-Z]+$/;
 const badValuePattern = /[\0\r\n]|^[ \t]|[ \t]$/;
 
 function split(fields: readonly HeaderField[], allowed: ReadonlySet<string>): SplitFields {
-  const pseudo = new Map<string, string>();
   let pseudoCount = 0;
   for (const [name, value] of fields) {
-    if (badValuePattern.test(value)) throw malformed(`bad value of "${name}"`);
     if (!name.startsWith(":")) break;
-    if (!allowed.has(name) || pseudo.has(name)) throw malformed(`unexpected "${name}"`);
-    pseudo.set(name, value);
+    if (badValuePattern.test(value)) throw malformed(`bad value of "${name}"`);
+    const seen = fields.findIndex((field) => field[0] === name) < pseudoCount;
+    if (!allowed.has(name) || seen) throw malformed(`unexpected "${name}"`);
     pseudoCount++;
   }
   const headers = fields.slice(pseudoCount);
   for (const [name, value] of headers) checkField(name, value);
-  return { pseudo, headers };
+  return { pseudo: fields.slice(0, pseudoCount), headers };
+}
+
+function pseudoValue(fields: readonly HeaderField[], name: string): string | undefined {
+  return fields.find((field) => field[0] === name)?.[1];
 }
 
 function checkField(name: string, value: string): void {
