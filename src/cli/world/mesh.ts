@@ -144,9 +144,11 @@ export class Mesh {
   /** A rolling upgrade: the successor is ready before its predecessor is told to go. */
   async replaceZtunnel(
     node: string,
+    onReady?: (successor: Ztunnel) => void,
   ): Promise<{ readonly before: Ztunnel; readonly after: Ztunnel }> {
     const before = this.ztunnel(node);
     const after = await this.startZtunnel(node);
+    onReady?.(after);
     await before.process.stop("SIGTERM");
     return { before, after };
   }

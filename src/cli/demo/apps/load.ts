@@ -88,8 +88,9 @@ export async function churn(
   target: Target,
   connections: number,
   concurrency: number,
-): Promise<LoadResult> {
+): Promise<LoadResult & { readonly medianMs: number }> {
   const tally = new LoadTally();
+  const tookMs: number[] = [];
   let left = connections;
   const worker = async (): Promise<void> => {
     while (left-- > 0) {
@@ -97,12 +98,15 @@ export async function churn(
       const startedAtMs = systemClock.wallMs();
       try {
         await exchange(target);
-        tally.succeed(systemClock.monotonicMs() - startedMs, target.host);
+        const elapsedMs = systemClock.monotonicMs() - startedMs;
+        tookMs.push(elapsedMs);
+        tally.succeed(elapsedMs, target.host);
       } catch (thrown) {
         tally.fail(target, thrown, startedAtMs);
       }
     }
   };
   await Promise.all(Array.from({ length: concurrency }, worker));
-  return tally.result();
+  tookMs.sort((a, b) => a - b);
+  return { ...tally.result(), medianMs: tookMs[tookMs.length >> 1] ?? Number.NaN };
 }

@@ -95,7 +95,7 @@ export interface AppCalls {
   /** So many connections, each with one short exchange, so many at a time. */
   readonly churn: {
     readonly input: Target & { readonly connections: number; readonly concurrency: number };
-    readonly output: LoadResult;
+    readonly output: LoadResult & { readonly medianMs: number };
   };
   /** Writes to a peer until nothing more is taken for a while; the connection stays open under this name. */
   readonly flood: {
