@@ -311,6 +311,18 @@ describe("a server resets one stream", () => {
   });
 });
 
+/** A client of ours whose request waits for what a hand-written server answers. */
+async function askRawServer() {
+  const { client, server: socket } = await tlsPair();
+  const peer = new RawPeer(socket, rawPreface.length);
+  socket.write(settings);
+  const session = await openHboneClient(client, defaultHboneSettings("client"), systemClock);
+  const answer = session.connect({ authority: "a:1", headers: [] }, neverAborts);
+  answer.catch(() => undefined);
+  await peer.find((frame) => frame.type === 1);
+  return { socket, peer, session, answer };
+}
+
 describe("a client ends the session", () => {
   const cases: readonly (readonly [name: string, bytes: Buffer, code: number])[] = [
     ["PUSH_PROMISE", rawFrame(5, 4, 1, "00000002"), code.protocol],
@@ -321,13 +333,7 @@ describe("a client ends the session", () => {
   ];
   for (const [name, bytes, expected] of cases) {
     test(name, async () => {
-      const { client, server: socket } = await tlsPair();
-      const peer = new RawPeer(socket, rawPreface.length);
-      socket.write(settings);
-      const session = await openHboneClient(client, defaultHboneSettings("client"), systemClock);
-      const answer = session.connect({ authority: "a:1", headers: [] }, neverAborts);
-      answer.catch(() => undefined);
-      await peer.find((frame) => frame.type === 1);
+      const { socket, peer, session, answer } = await askRawServer();
       socket.write(bytes);
       assert.equal(await peer.goAwayCode(), expected);
       await assert.rejects(answer, { code: "h2-failed" });
@@ -349,13 +355,7 @@ describe("a client fails one request", () => {
   ];
   for (const [name, bytes, expected] of cases) {
     test(name, async () => {
-      const { client, server: socket } = await tlsPair();
-      const peer = new RawPeer(socket, rawPreface.length);
-      socket.write(settings);
-      const session = await openHboneClient(client, defaultHboneSettings("client"), systemClock);
-      const answer = session.connect({ authority: "a:1", headers: [] }, neverAborts);
-      answer.catch(() => undefined);
-      await peer.find((frame) => frame.type === 1);
+      const { socket, peer, session, answer } = await askRawServer();
       socket.write(bytes);
       assert.equal(await peer.resetCode(1), expected);
       await assert.rejects(answer, { code: "h2-failed" });

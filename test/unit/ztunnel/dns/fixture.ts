@@ -398,3 +398,20 @@ export async function askUdp(
     socket.close();
   }
 }
+
+/** A headless service with more endpoints than an answer over UDP can carry. */
+export const headless = "big.ns1.svc.cluster.local";
+/** That service, and one with an address in each family. */
+export const view = store(
+  [
+    service({ hostname: "web.ns1.svc.cluster.local", vips: ["10.96.0.7", "fd00::7"] }),
+    service({ hostname: headless }),
+  ],
+  Array.from({ length: 74 }, (_, index) =>
+    workload({
+      uid: `big-${index}`,
+      addresses: [ipOf(`10.1.0.${index + 1}`)],
+      services: new Map([[`ns1/${headless}` as const, new Map<number, number>()]]),
+    }),
+  ),
+);

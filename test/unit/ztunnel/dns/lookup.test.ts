@@ -1,7 +1,6 @@
 /** Questions from inside the process: mesh names, forwarded names, long answers, broken answers. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { ipOf } from "../../../../src/shared/net/ip.ts";
 import {
   type AskDns,
   decodeAddresses,
@@ -9,31 +8,7 @@ import {
   lookup,
   nameOf,
 } from "../../../../src/ztunnel/dns/lookup.ts";
-import {
-  decode,
-  FakeNameserver,
-  query,
-  reply,
-  service,
-  startServer,
-  store,
-  workload,
-} from "./fixture.ts";
-
-const headless = "big.ns1.svc.cluster.local";
-const view = store(
-  [
-    service({ hostname: "web.ns1.svc.cluster.local", vips: ["10.96.0.7", "fd00::7"] }),
-    service({ hostname: headless }),
-  ],
-  Array.from({ length: 74 }, (_, index) =>
-    workload({
-      uid: `big-${index}`,
-      addresses: [ipOf(`10.1.0.${index + 1}`)],
-      services: new Map([[`ns1/${headless}` as const, new Map<number, number>()]]),
-    }),
-  ),
-);
+import { decode, FakeNameserver, query, reply, startServer, view } from "./fixture.ts";
 
 describe("over a whole server", () => {
   let upstream: FakeNameserver;

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
 import { after, describe, it, type TestContext } from "node:test";
-import { ipOf } from "../../../../src/shared/net/ip.ts";
 import { defaultForwardLimits } from "../../../../src/ztunnel/dns/forward.ts";
 import { FrameReader, frame } from "../../../../src/ztunnel/dns/framing.ts";
 import type { DnsServerDeps, DnsServerSettings } from "../../../../src/ztunnel/dns/server.ts";
@@ -11,29 +10,13 @@ import {
   type Behavior,
   decode,
   FakeNameserver,
+  headless,
   query,
   reply,
-  service,
   startServer,
-  store,
   type,
-  workload,
+  view,
 } from "./fixture.ts";
-
-const big = "big.ns1.svc.cluster.local";
-const view = store(
-  [
-    service({ hostname: "web.ns1.svc.cluster.local", vips: ["10.96.0.7", "fd00::7"] }),
-    service({ hostname: big }),
-  ],
-  Array.from({ length: 74 }, (_, index) =>
-    workload({
-      uid: `big-${index}`,
-      addresses: [ipOf(`10.1.0.${index + 1}`)],
-      services: new Map([[`ns1/${big}` as const, new Map<number, number>()]]),
-    }),
-  ),
-);
 
 async function running(
   t: TestContext,
@@ -179,12 +162,12 @@ describe("DNS server", () => {
 
   it("truncates 74 records in a datagram, shuffled, and gives them all over TCP", async (t) => {
     const { port } = await running(t);
-    const first = await ask(port, query({ name: big }));
-    const second = await ask(port, query({ name: big }));
+    const first = await ask(port, query({ name: headless }));
+    const second = await ask(port, query({ name: headless }));
     assert.equal(first.tc, true);
     assert.notDeepEqual(first.answers, second.answers);
     const client = new TcpClient(t, port);
-    client.socket.write(frame(query({ name: big })));
+    client.socket.write(frame(query({ name: headless })));
     const [response] = await client.receive(1);
     assert.ok(response);
     const whole = decode(response);
