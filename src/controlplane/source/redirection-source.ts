@@ -80,8 +80,8 @@ export class RedirectionSource {
     const changed =
       redirected.size !== this.#redirected.size ||
       [...redirected].some(([node, pods]) => this.#redirected.get(node) !== pods);
-    this.#redirected = redirected;
     if (!changed) return;
+    this.#redirected = redirected;
     for (const listener of this.#listeners) listener();
   }
 

@@ -31,12 +31,13 @@ export function staticStrictPolicy(rootNamespace: string): Policy {
 export class PeerAuthentications {
   readonly #rootNamespace: string;
   readonly #byNamespace = new Map<string, PeerAuthentication[]>();
-  readonly #all: readonly PeerAuthentication[];
+  /** Oldest first. */
+  readonly all: readonly PeerAuthentication[];
 
   constructor(policies: readonly PeerAuthentication[], rootNamespace: string) {
     this.#rootNamespace = rootNamespace;
-    this.#all = [...policies].sort(byAge);
-    for (const policy of this.#all) {
+    this.all = [...policies].sort(byAge);
+    for (const policy of this.all) {
       const group = this.#byNamespace.get(policy.metadata.namespace);
       if (group === undefined) this.#byNamespace.set(policy.metadata.namespace, [policy]);
       else group.push(policy);
@@ -45,7 +46,7 @@ export class PeerAuthentications {
 
   /** `namespace/name` of what a workload carries in its list, sorted. */
   policiesFor(namespace: string, labels: Labels): readonly string[] {
-    if (this.#all.length === 0) return [];
+    if (this.all.length === 0) return [];
     const own = this.#byNamespace.get(namespace) ?? [];
     const inRoot = namespace === this.#rootNamespace;
     const wide = own.find((policy) => isWide(policy));
@@ -63,10 +64,10 @@ export class PeerAuthentications {
 
   /** All policies to send: nothing without any PeerAuthentication, else the static one and those by port. */
   policies(): readonly Policy[] {
-    if (this.#all.length === 0) return [];
+    if (this.all.length === 0) return [];
     return [
       staticStrictPolicy(this.#rootNamespace),
-      ...this.#all.flatMap((policy) => this.#portPolicy(policy) ?? []),
+      ...this.all.flatMap((policy) => this.#portPolicy(policy) ?? []),
     ];
   }
 

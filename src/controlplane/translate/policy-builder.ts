@@ -21,6 +21,7 @@ export class PolicyBuilder {
   readonly #whole = new Memo<"whole", BuiltPolicies>();
   readonly #authorizations = new Memo<ObjectKey, ConvertedPolicy>();
   readonly #fromPeerAuthentication = new Memo<string, Policy>();
+  #byWorkload: WorkloadPolicies | undefined;
 
   constructor(settings: MeshSettings) {
     this.#settings = settings;
@@ -63,9 +64,12 @@ export class PolicyBuilder {
     }
     this.#authorizations.endPass();
     this.#fromPeerAuthentication.endPass();
+    const before = this.#byWorkload;
+    const byWorkload = new WorkloadPolicies(converted, peerAuthentications, rootNamespace, before);
+    this.#byWorkload = byWorkload;
     return {
       policies,
-      byWorkload: new WorkloadPolicies(converted, peerAuthentications, rootNamespace),
+      byWorkload,
       conditions: converted.flatMap(({ condition }) => condition ?? []),
     };
   }

@@ -59,6 +59,7 @@ export class ServiceBuilder {
   readonly #networks = new Memo<"networks", Networks>();
   readonly #infos = new Memo<ObjectKey, readonly ServiceInfo[]>();
   readonly #canonical = new Memo<string, ServiceInfo>();
+  #services: ServiceTable | undefined;
 
   constructor(settings: MeshSettings) {
     this.#settings = settings;
@@ -88,7 +89,9 @@ export class ServiceBuilder {
       infos.push(...this.#infosOf(object, { weighted, visibility }, objects, networks.local, auto));
     }
     const selected = selectServices(infos, (info) => this.#asCanonical(info));
-    const services = new ServiceTable(selected, objects.ofKind("EndpointSlice"), this.#settings);
+    const slices = objects.ofKind("EndpointSlice");
+    const services = new ServiceTable(selected, slices, this.#settings, this.#services);
+    this.#services = services;
     for (const memo of [this.#networks, this.#infos, this.#canonical]) memo.endPass();
     const published = new Map([...services.byKey].map(([key, info]) => [key, info.service]));
     return { networks, waypoints, services, published, bindings };

@@ -5,6 +5,7 @@ import type { ObjectOf } from "../../shared/objects/kinds.ts";
 import { LabelIndex } from "./label-index.ts";
 import { SLICE_SERVICE_LABEL } from "./names.ts";
 import { groupBy } from "./objects.ts";
+import { file, type Scope, Scopes } from "./scopes.ts";
 import type { ServiceInfo } from "./service-info.ts";
 import { serviceHostname } from "./services.ts";
 import type { MeshSettings } from "./settings.ts";
@@ -15,11 +16,14 @@ export class ServiceTable {
   readonly #selectors = new Map<string, LabelIndex<ServiceInfo>>();
   readonly #byEntry: ReadonlyMap<string, readonly ServiceInfo[]>;
   readonly #slicesByPod = new Map<string, ObjectOf<"EndpointSlice">[]>();
+  readonly #scopes: Scopes;
 
+  /** What a namespace sees keeps its scope since `previous` while nothing of it changed. */
   constructor(
     infos: readonly ServiceInfo[],
     slices: readonly ObjectOf<"EndpointSlice">[],
     settings: MeshSettings,
+    previous?: ServiceTable,
   ) {
     this.#settings = settings;
     this.byKey = new Map(
@@ -31,6 +35,15 @@ export class ServiceTable {
     );
     for (const info of infos) this.#selectorIndex(info.service.namespace).add(info.selector, info);
     for (const slice of slices) this.#indexSlice(slice);
+    this.#scopes = new Scopes(
+      this.#seenByNamespace(infos, slices),
+      previous === undefined ? undefined : previous.#scopes,
+    );
+  }
+
+  /** Stands for all that workloads of a namespace can find here. */
+  scopeOf(namespace: string): Scope {
+    return this.#scopes.of(namespace);
   }
 
   /** By selector, within the namespace. */
@@ -70,6 +83,26 @@ export class ServiceTable {
     );
   }
 
+  /** A slice is seen where it stands and where the pods are that it names; with the service it belongs to. */
+  #seenByNamespace(
+    infos: readonly ServiceInfo[],
+    slices: readonly ObjectOf<"EndpointSlice">[],
+  ): ReadonlyMap<string, readonly unknown[]> {
+    const seen = new Map<string, unknown[]>();
+    for (const info of infos) file(seen, info.service.namespace, info);
+    for (const slice of slices) {
+      const namespaces = new Set([slice.metadata.namespace]);
+      for (const { targetRef } of slice.endpoints)
+        if (targetRef?.namespace !== undefined) namespaces.add(targetRef.namespace);
+      const info = this.ofSlice(slice);
+      for (const namespace of namespaces) {
+        file(seen, namespace, slice);
+        file(seen, namespace, info);
+      }
+    }
+    return seen;
+  }
+
   #selectorIndex(namespace: string): LabelIndex<ServiceInfo> {
     const known = this.#selectors.get(namespace);
     if (known !== undefined) return known;
@@ -81,10 +114,8 @@ export class ServiceTable {
   #indexSlice(slice: ObjectOf<"EndpointSlice">): void {
     for (const { targetRef } of slice.endpoints) {
       if (targetRef?.kind !== "Pod") continue;
-      const key = `${targetRef.namespace ?? slice.metadata.namespace}/${targetRef.name ?? ""}`;
-      const known = this.#slicesByPod.get(key);
-      if (known === undefined) this.#slicesByPod.set(key, [slice]);
-      else known.push(slice);
+      const namespace = targetRef.namespace ?? slice.metadata.namespace;
+      file(this.#slicesByPod, `${namespace}/${targetRef.name ?? ""}`, slice);
     }
   }
 }

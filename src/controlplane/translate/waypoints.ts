@@ -41,11 +41,13 @@ const HBONE_PORT = 15008;
 export class WaypointBuilder {
   readonly #settings: MeshSettings;
   readonly #memo = new Memo<string, Waypoint>();
+  #table: WaypointTable = new Map();
 
   constructor(settings: MeshSettings) {
     this.#settings = settings;
   }
 
+  /** The same reference while no waypoint changed, came or went. */
   build(objects: ObjectTable, network: string): WaypointTable {
     const waypoints = new Map<string, Waypoint>();
     for (const gateway of objects.ofKind("Gateway")) {
@@ -60,8 +62,15 @@ export class WaypointBuilder {
       waypoints.set(key, waypoint);
     }
     this.#memo.endPass();
-    return waypoints;
+    if (!sameEntries(this.#table, waypoints)) this.#table = waypoints;
+    return this.#table;
   }
+}
+
+function sameEntries(a: WaypointTable, b: WaypointTable): boolean {
+  if (a.size !== b.size) return false;
+  for (const [key, waypoint] of a) if (b.get(key) !== waypoint) return false;
+  return true;
 }
 
 interface StatusAddress {

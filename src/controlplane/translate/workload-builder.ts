@@ -1,11 +1,11 @@
 /**
- * Builds the workloads of a pass from all their origins. Two memories keep a pass short: while nothing around a pod changed
- * its workload is taken as it is; else its ingredients are gathered anew, and often they turn out to be the same.
+ * Builds the workloads of a pass from all their origins. Two memories keep a pass short: while nothing that a namespace sees
+ * changed, its workloads are taken as they are; else the ingredients of each are gathered anew, and often they turn out to
+ * be the same.
  */
-import type { ObjectOf } from "../../shared/objects/kinds.ts";
 import type { Condition } from "./conditions.ts";
 import { sameIngredients } from "./memo.ts";
-import type { Surroundings } from "./service-builder.ts";
+import { file } from "./scopes.ts";
 import type { MeshSettings } from "./settings.ts";
 import type { PublishedWorkload } from "./workload-parts.ts";
 import {
@@ -14,7 +14,6 @@ import {
   type WorkloadInput,
   type WorkloadSource,
 } from "./workload-plans.ts";
-import type { WorkloadPolicies } from "./workload-policies.ts";
 
 export interface BuiltWorkloads {
   readonly workloads: ReadonlyMap<string, PublishedWorkload>;
@@ -27,19 +26,24 @@ interface Part {
   readonly workloads: readonly PublishedWorkload[];
 }
 
-/** What one source gave, and everything around it at that time. */
+/** What one source gave. */
 interface Outcome {
-  readonly around: Surroundings;
-  readonly policies: WorkloadPolicies;
-  readonly redirected: ReadonlySet<string> | undefined;
-  readonly node: ObjectOf<"Node"> | undefined;
   readonly parts: readonly Part[];
+  readonly conditions: readonly Condition[];
+}
+
+/** What a namespace gave, and everything it saw at that time. */
+interface NamespaceOutcome {
+  readonly seen: readonly unknown[];
+  readonly sources: readonly WorkloadSource[];
+  readonly outcomes: ReadonlyMap<WorkloadSource, Outcome>;
+  readonly workloads: readonly PublishedWorkload[];
   readonly conditions: readonly Condition[];
 }
 
 export class WorkloadBuilder {
   readonly #settings: MeshSettings;
-  #outcomes: ReadonlyMap<WorkloadSource, Outcome> = new Map();
+  #namespaces: ReadonlyMap<string, NamespaceOutcome> = new Map();
 
   constructor(settings: MeshSettings) {
     this.#settings = settings;
@@ -48,36 +52,64 @@ export class WorkloadBuilder {
   build(input: WorkloadInput): BuiltWorkloads {
     const workloads = new Map<string, PublishedWorkload>();
     const conditions: Condition[] = [];
-    const outcomes = new Map<WorkloadSource, Outcome>();
-    for (const source of sourcesOf(input)) {
-      const outcome = this.#outcomeOf(source, input);
-      outcomes.set(source, outcome);
-      for (const part of outcome.parts) {
-        for (const workload of part.workloads) workloads.set(workload.uid, workload);
-      }
+    const namespaces = new Map<string, NamespaceOutcome>();
+    for (const [namespace, sources] of sourcesByNamespace(input)) {
+      const outcome = this.#outcomeOf(namespace, sources, input);
+      namespaces.set(namespace, outcome);
+      for (const workload of outcome.workloads) workloads.set(workload.uid, workload);
       for (const condition of outcome.conditions) conditions.push(condition);
     }
     for (const workload of input.around.networks.workloads) workloads.set(workload.uid, workload);
-    this.#outcomes = outcomes;
+    this.#namespaces = namespaces;
     return { workloads, conditions };
   }
 
-  #outcomeOf(source: WorkloadSource, input: WorkloadInput): Outcome {
-    const before = this.#outcomes.get(source);
-    const { around, policies } = input;
-    const nodeName = source.kind === "Pod" ? source.spec.nodeName : "";
-    const node = input.objects.node(nodeName);
-    const redirected = input.redirected.get(nodeName);
-    const unchanged =
-      before?.around === around &&
-      before.policies === policies &&
-      before.node === node &&
-      before.redirected === redirected;
-    if (before !== undefined && unchanged) return before;
-    const { plans, conditions } = planWorkloads(source, node, input, this.#settings);
-    const parts = plans.map((plan, index) => carryOut(plan, before?.parts[index]));
-    return { around, policies, redirected, node, parts, conditions };
+  #outcomeOf(
+    namespace: string,
+    sources: readonly WorkloadSource[],
+    input: WorkloadInput,
+  ): NamespaceOutcome {
+    const before = this.#namespaces.get(namespace);
+    const seen = seenBy(namespace, input);
+    if (
+      before !== undefined &&
+      sameIngredients([...before.seen, before.sources], [...seen, sources])
+    )
+      return before;
+    const outcomes = new Map<WorkloadSource, Outcome>();
+    const workloads: PublishedWorkload[] = [];
+    const conditions: Condition[] = [];
+    for (const source of sources) {
+      const outcome = this.#make(source, input, before?.outcomes.get(source));
+      outcomes.set(source, outcome);
+      for (const part of outcome.parts) workloads.push(...part.workloads);
+      conditions.push(...outcome.conditions);
+    }
+    return { seen, sources, outcomes, workloads, conditions };
   }
+
+  #make(source: WorkloadSource, input: WorkloadInput, before: Outcome | undefined): Outcome {
+    const node = source.kind === "Pod" ? input.objects.node(source.spec.nodeName) : undefined;
+    const { plans, conditions } = planWorkloads(source, node, input, this.#settings);
+    return {
+      parts: plans.map((plan, index) => carryOut(plan, before?.parts[index])),
+      conditions,
+    };
+  }
+}
+
+/** All that the workloads of a namespace are made of besides their own objects. */
+function seenBy(namespace: string, input: WorkloadInput): readonly unknown[] {
+  const { around, objects, policies, redirected } = input;
+  return [
+    around.networks,
+    around.waypoints,
+    around.services.scopeOf(namespace),
+    ...policies.scopesOf(namespace),
+    objects.namespace(namespace),
+    objects.ofKind("Node"),
+    redirected,
+  ];
 }
 
 function carryOut({ ingredients, build }: Plan, before: Part | undefined): Part {
@@ -85,9 +117,11 @@ function carryOut({ ingredients, build }: Plan, before: Part | undefined): Part 
   return { ingredients, workloads: build() };
 }
 
-function* sourcesOf({ objects }: WorkloadInput): Iterable<WorkloadSource> {
-  yield* objects.ofKind("Pod");
-  yield* objects.ofKind("WorkloadEntry");
-  yield* objects.ofKind("ServiceEntry");
-  yield* objects.ofKind("EndpointSlice");
+function sourcesByNamespace({
+  objects,
+}: WorkloadInput): ReadonlyMap<string, readonly WorkloadSource[]> {
+  const sources = new Map<string, WorkloadSource[]>();
+  for (const kind of ["Pod", "WorkloadEntry", "ServiceEntry", "EndpointSlice"] as const)
+    for (const source of objects.ofKind(kind)) file(sources, source.metadata.namespace, source);
+  return sources;
 }
