@@ -1,5 +1,7 @@
 /** What Telemetry configures, as plain data; compiled by compile/telemetry.ts, carried out in this folder. */
+import type { MetricOverrides } from "./metrics/overrides.ts";
 import type { StreamRecord } from "./record.ts";
+import type { CustomTag } from "./tracing/tags.ts";
 
 /** Decides by its filter whether a finished stream is logged, and writes the line. */
 export interface AccessLog {
@@ -8,8 +10,7 @@ export interface AccessLog {
 
 export interface StatsConfig {
   readonly tcpReportingDurationMs: number;
-  /** Overrides by short metric name; "" applies to all. Opaque to everyone but telemetry/metrics.ts. */
-  readonly overrides: unknown;
+  readonly overrides: MetricOverrides;
 }
 
 export interface TracingConfig {
@@ -18,9 +19,49 @@ export interface TracingConfig {
   readonly clientSamplingPercent: number;
   readonly overallSamplingPercent: number;
   readonly maxPathTagLength: number;
+  readonly verbose: boolean;
+  /** Whether trace headers go upstream. */
   readonly propagate: boolean;
   readonly spawnUpstreamSpan: boolean;
-  /** Opaque to everyone but telemetry/tracing. */
-  readonly provider: unknown;
-  readonly customTags: unknown;
+  /** Of the request id extension: the trace's fate stands in the id's version digit. */
+  readonly packTraceReason: boolean;
+  readonly sampleByRequestId: boolean;
+  /** Undefined: nobody takes spans; ids are still marked. */
+  readonly provider: TracingProvider | undefined;
+  readonly customTags: readonly CustomTag[];
+}
+
+export type TracingProvider =
+  | {
+      readonly kind: "zipkin";
+      readonly collector: HttpCollector;
+      readonly traceId128: boolean;
+      readonly sharedSpanContext: boolean;
+      /** Besides B3. */
+      readonly w3c: boolean;
+    }
+  | {
+      readonly kind: "opentelemetry";
+      readonly export:
+        | { readonly kind: "grpc"; readonly collector: GrpcCollector }
+        | { readonly kind: "http"; readonly collector: HttpCollector };
+      readonly serviceName: string;
+      /** Undefined: Envoy's own decision is taken. */
+      readonly sampler: "always-on" | undefined;
+      readonly resource: readonly (readonly [key: string, value: string])[];
+    };
+
+export interface HttpCollector {
+  readonly cluster: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly timeoutMs: number;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+export interface GrpcCollector {
+  readonly cluster: string;
+  readonly authority: string;
+  readonly timeoutMs: number;
+  readonly metadata: readonly (readonly [name: string, value: string])[];
 }
