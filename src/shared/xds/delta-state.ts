@@ -9,19 +9,8 @@ import type { Address } from "../model/workload.ts";
 import type { DeltaDiscoveryResponse } from "../wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { decodeAddress, decodeAuthorization } from "./decode.ts";
 import { DecodeError } from "./decode-common.ts";
-import { addressType, authorizationType, type XdsNode } from "./types.ts";
-
-/** A request, as plain data; fields that are absent stay unset on the wire. */
-export interface DeltaRequest {
-  readonly typeUrl: string;
-  readonly node?: XdsNode;
-  readonly subscribe?: readonly string[];
-  readonly unsubscribe?: readonly string[];
-  readonly initialVersions?: ReadonlyMap<string, string>;
-  readonly nonce?: string;
-  /** Text of a NACK. */
-  readonly error?: string;
-}
+import { answerTo, Subscription } from "./subscription.ts";
+import { addressType, authorizationType, type DeltaRequest, type XdsNode } from "./types.ts";
 
 /** What one response means. */
 export interface Received {
@@ -39,12 +28,9 @@ const subscribed = [addressType, authorizationType] as const;
 
 export class DeltaState {
   readonly #onDemand: boolean;
-  /** Accepted resources by type: name to last version. Refused ones are not remembered. */
-  readonly #held = new Map<string, Map<string, string>>(
-    subscribed.map((typeUrl) => [typeUrl, new Map()]),
-  );
-  /** Keys ever asked for; they stay subscribed, so an absent one may still come. */
-  readonly #demanded = new Set<string>();
+  /** Its names are the keys ever asked for; they stay subscribed, so an absent one may still come. */
+  readonly #addresses: Subscription;
+  readonly #policies = new Subscription(authorizationType, "all");
   readonly #answered = new Set<string>();
   readonly #awaitingFirst: Set<string>;
   /** Policies that were refused, of which no older version is held; they deny as long as they exist. */
@@ -54,6 +40,7 @@ export class DeltaState {
 
   constructor(options: { readonly onDemand: boolean }) {
     this.#onDemand = options.onDemand;
+    this.#addresses = new Subscription(addressType, options.onDemand ? "named" : "all");
     this.#awaitingFirst = new Set(options.onDemand ? [authorizationType] : subscribed);
   }
 
@@ -70,49 +57,37 @@ export class DeltaState {
   /** The first requests of a new stream. An address subscription by demand starts as a subscription to nothing. */
   initialRequests(node: XdsNode): DeltaRequest[] {
     this.#policiesAnew = true;
-    return subscribed.map((typeUrl) => {
-      const request = { typeUrl, node, initialVersions: this.#versions(typeUrl) };
-      return this.#onDemand && typeUrl === addressType
-        ? { ...request, subscribe: ["*"], unsubscribe: ["*"] }
-        : request;
-    });
+    return [this.#initialAddresses(node), this.#policies.initialRequest(node)].filter(
+      (request) => request !== undefined,
+    );
   }
 
   /** Notes the demand. Undefined when the key was asked for before: the subscription stands. */
   demand(key: string): DeltaRequest | undefined {
-    if (!this.#onDemand || this.#demanded.has(key)) return undefined;
-    this.#demanded.add(key);
-    return { typeUrl: addressType, subscribe: [key] };
+    return this.#addresses.add(key);
   }
 
   /** Whether there is nothing to wait for: answered before, or everything is subscribed anyway. */
   isAnswered(key: string): boolean {
-    return !this.#onDemand || this.#answered.has(key) || this.#heldOf(addressType).has(key);
+    return !this.#onDemand || this.#answered.has(key) || this.#addresses.held.has(key);
   }
 
   receive(response: DeltaDiscoveryResponse): Received {
-    const { typeUrl, nonce } = response;
+    const { typeUrl } = response;
     const result = decodeAll(response);
-    if (typeUrl === addressType || typeUrl === authorizationType) this.#remember(response, result);
+    const refused = new Set(result.problems.map((problem) => problem.name));
+    if (typeUrl === addressType) this.#addresses.remember(response, refused);
+    else if (typeUrl === authorizationType) this.#policies.remember(response, refused);
     const update = typeUrl === authorizationType ? this.#dropStale(result.update) : result.update;
     const problems = result.problems.map(({ name, reason }) => `${name}: ${reason}`);
     if (problems.length === 0) this.#awaitingFirst.delete(typeUrl);
-    const answer: DeltaRequest = { typeUrl, nonce };
     return {
       update,
-      answer: problems.length === 0 ? answer : { ...answer, error: problems.join("; ") },
+      answer: answerTo(response, problems),
       problems,
       warnings: result.warnings,
       answered: typeUrl === addressType ? this.#settle(response) : [],
     };
-  }
-
-  #remember(response: DeltaDiscoveryResponse, result: DecodedResponse): void {
-    const held = this.#heldOf(response.typeUrl);
-    const refused = new Set(result.problems.map((problem) => problem.name));
-    for (const { name, version } of response.resources)
-      if (!refused.has(name)) held.set(name, version);
-    for (const name of response.removedResources) held.delete(name);
   }
 
   /**
@@ -121,7 +96,7 @@ export class DeltaState {
    */
   #dropStale(update: MeshUpdate): MeshUpdate {
     const refusedNow = (update.refusedPolicies ?? []).map(policyKey);
-    const held = this.#heldOf(authorizationType);
+    const { held } = this.#policies;
     const stale = this.#policiesAnew
       ? [...this.#refused].filter((key) => !refusedNow.includes(key) && !held.has(key))
       : [];
@@ -140,22 +115,18 @@ export class DeltaState {
       ...response.resources.flatMap((resource) => [resource.name, ...resource.aliases]),
       ...response.removedResources,
     ];
-    const answered = names.filter((name) => this.#demanded.has(name));
+    const answered = names.filter((name) => this.#addresses.names.has(name));
     for (const name of answered) this.#answered.add(name);
     return answered;
   }
 
-  #heldOf(typeUrl: string): Map<string, string> {
-    const held = this.#held.get(typeUrl) ?? new Map<string, string>();
-    this.#held.set(typeUrl, held);
-    return held;
-  }
-
-  #versions(typeUrl: string): ReadonlyMap<string, string> {
-    const versions = new Map(this.#heldOf(typeUrl));
-    if (typeUrl !== addressType) return versions;
-    for (const key of this.#demanded) if (!versions.has(key)) versions.set(key, "");
-    return versions;
+  #initialAddresses(node: XdsNode): DeltaRequest {
+    const initialVersions = new Map(this.#addresses.held);
+    const request = { typeUrl: addressType, node, initialVersions };
+    if (!this.#onDemand) return request;
+    for (const key of this.#addresses.names)
+      if (!initialVersions.has(key)) initialVersions.set(key, "");
+    return { ...request, subscribe: ["*"], unsubscribe: ["*"] };
   }
 }
 

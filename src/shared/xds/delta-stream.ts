@@ -10,8 +10,8 @@ import {
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
 } from "../wire/gen/envoy/service/discovery/v3/discovery_pb.js";
-import type { DeltaRequest } from "./delta-state.ts";
 import type { StreamEnd } from "./reconnect.ts";
+import type { DeltaRequest } from "./types.ts";
 
 const METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 
@@ -41,7 +41,11 @@ function encodeRequest(request: DeltaRequest): Uint8Array {
       responseNonce: request.nonce ?? "",
       ...(request.node && {
         // A Struct and JSON are the same thing here; the generated type is only stricter about readonly.
-        node: { id: request.node.id, metadata: structuredClone(request.node.metadata) as never },
+        node: {
+          id: request.node.id,
+          cluster: request.node.cluster ?? "",
+          metadata: structuredClone(request.node.metadata) as never,
+        },
       }),
       ...(request.error !== undefined && { errorDetail: { code: 0, message: request.error } }),
     }),

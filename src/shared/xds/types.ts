@@ -1,4 +1,4 @@
-/** The node proxy's side of the delta discovery protocol (wire/ztunnel.md section 1). */
+/** What the clients of the delta discovery protocol share (wire/ztunnel.md section 1). */
 import type { MeshUpdate } from "../model/mesh-update.ts";
 
 export const addressType = "type.googleapis.com/istio.workload.Address";
@@ -14,9 +14,23 @@ export type JsonValue =
   | { readonly [key: string]: JsonValue };
 
 export interface XdsNode {
-  /** `ztunnel~<ip>~<pod>.<namespace>~<namespace>.svc.cluster.local`. */
+  /** `<role>~<ip>~<pod>.<namespace>~<namespace>.svc.cluster.local`. */
   readonly id: string;
+  /** `<service account>.<namespace>`; a ztunnel sends none. */
+  readonly cluster?: string;
   readonly metadata: { readonly [key: string]: JsonValue };
+}
+
+/** A request, as plain data; fields that are absent stay unset on the wire. */
+export interface DeltaRequest {
+  readonly typeUrl: string;
+  readonly node?: XdsNode;
+  readonly subscribe?: readonly string[];
+  readonly unsubscribe?: readonly string[];
+  readonly initialVersions?: ReadonlyMap<string, string>;
+  readonly nonce?: string;
+  /** Text of a NACK. */
+  readonly error?: string;
 }
 
 /** Value of the `reason` label of istio_xds_connection_terminations_total. */
