@@ -5,7 +5,8 @@
  */
 import type { Clock } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
-import type { ObjectSource } from "../shared/objects/source.ts";
+import type { MeshObject } from "../shared/objects/kinds.ts";
+import type { ObjectChange, ObjectSource } from "../shared/objects/source.ts";
 import type { RedirectionStatus } from "../shared/status/redirection.ts";
 import type { Logger } from "../shared/telemetry/logger.ts";
 import type { Rung } from "./enroll/ladder.ts";
@@ -143,7 +144,8 @@ export class NodeAgent {
 
   #watch(): void {
     this.#undo.push(
-      this.#deps.source.onChange((snapshot) => {
+      this.#deps.source.onChange((snapshot, change) => {
+        if (!concernsPods(change)) return;
         try {
           this.#reconcile(podsOfNode(snapshot, this.#options.node, this.#options));
         } catch (thrown) {
@@ -183,6 +185,12 @@ export class NodeAgent {
     this.#keepers.set(uid, keeper);
     return keeper;
   }
+}
+
+/** In a large mesh most changes are none of a node agent's business. */
+function concernsPods({ upserted, removed }: ObjectChange): boolean {
+  const concerns = ({ kind }: MeshObject): boolean => kind === "Pod" || kind === "Namespace";
+  return upserted.some(concerns) || removed.some(concerns);
 }
 
 /** All at once: the first rules written must not leave out a pod whose turn comes later. */

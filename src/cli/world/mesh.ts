@@ -2,11 +2,13 @@
  * The mesh's own processes in a world: one control plane in the root, on each node a node agent, and a ztunnel in a
  * namespace of its own. They are started as an operator would start them and speak only the real protocols.
  */
+
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { connect } from "node:net";
 import { systemClock } from "../../shared/base/clock.ts";
 import { type ManagedProcess, mustRun } from "./process.ts";
+import { roleCommand } from "./runtime-flags.ts";
 import { type Pod, podOf, ROOT_IP } from "./topology.ts";
 import type { World } from "./world.ts";
 
@@ -82,8 +84,7 @@ export class Mesh {
     const child = this.#world.start(undefined, {
       name: "controlplane",
       command: [
-        ...this.#options.program,
-        "controlplane",
+        ...roleCommand(this.#options.program, "controlplane"),
         ...["--config", this.#options.config, "--state-dir", this.#stateDir],
         ...["--grpc-addr", `${ROOT_IP}:${XDS_PLAIN_PORT}`],
         ...["--secure-grpc-addr", `${ROOT_IP}:${XDS_SECURE_PORT}`],
@@ -113,8 +114,7 @@ export class Mesh {
     const child = this.#world.start(node, {
       name: `nodeagent ${node}`,
       command: [
-        ...this.#options.program,
-        "nodeagent",
+        ...roleCommand(this.#options.program, "nodeagent"),
         ...["--config", this.#options.config, "--node", node, "--zds", this.#zdsSocket(node)],
       ],
     });
