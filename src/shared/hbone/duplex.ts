@@ -18,6 +18,7 @@ export function tunnelAsDuplex(stream: TunnelStream): Duplex {
 class DuplexEnd implements Port, PortListener {
   readonly givenBytes = 0;
   readonly roomBytes = Number.POSITIVE_INFINITY;
+  readonly unsentBytes = 0;
   readonly duplex: Duplex;
   #written: (() => void) | undefined;
 
@@ -26,7 +27,7 @@ class DuplexEnd implements Port, PortListener {
       allowHalfOpen: true,
       read: () => tunnel.resume(),
       write: (chunk: Buffer, _encoding, done) => {
-        if (tunnel.takeUntouched(chunk)) done();
+        if (tunnel.takeUntouched(chunk, 0, chunk.length)) done();
         else this.#written = done;
       },
       final: (done) => {
@@ -46,6 +47,10 @@ class DuplexEnd implements Port, PortListener {
 
   take(bytes: Buffer, start: number, end: number): boolean {
     return this.duplex.push(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  takeUntouched(bytes: Buffer, start: number, end: number): boolean {
+    return this.take(bytes, start, end);
   }
 
   finish(): void {

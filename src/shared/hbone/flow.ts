@@ -6,6 +6,7 @@ import { Socket } from "node:net";
 import type { MeshError } from "../base/errors.ts";
 import type { Port, PortClose, PortListener } from "./flow/port.ts";
 import { SocketPort } from "./flow/socket-port.ts";
+import { frameHeaderBytes } from "./http2/frames.ts";
 import { Http2Tunnel } from "./session/http2-tunnel.ts";
 import type { Flow, FlowEnd, FlowEndpoint } from "./tunnel.ts";
 
@@ -16,11 +17,29 @@ export function joinFlow(first: FlowEndpoint, second: FlowEndpoint): Flow {
   return flow;
 }
 
-function portOf(endpoint: FlowEndpoint): Port {
+/** What was read from a port before it was joined. */
+export interface ReadBefore {
+  /** Nine octets at the start are free for a frame header. */
+  readonly bytes: Buffer;
+  /** The end was read as well. */
+  readonly ended: boolean;
+}
+
+/** The same for ports; `readBefore` is what somebody read from the first one meanwhile, and goes to the second. */
+export function joinPorts(first: Port, second: Port, readBefore: ReadBefore | undefined): Flow {
+  const flow = new JoinedFlow(first, second);
+  flow.start(readBefore);
+  return flow;
+}
+
+/** The port of an end; ask once for each end. */
+export function portOf(endpoint: FlowEndpoint): Port {
   if (endpoint instanceof Socket) return new SocketPort(endpoint);
   if (endpoint instanceof Http2Tunnel) return endpoint;
   throw new TypeError("Cannot join: not a socket or a tunnel of ours");
 }
+
+const nothingRead: ReadBefore = { bytes: Buffer.alloc(0), ended: false };
 
 type FlowState =
   | { readonly kind: "joined" }
@@ -43,9 +62,15 @@ class JoinedFlow implements Flow, PortListener {
     });
   }
 
-  start(): void {
+  start(readBefore?: ReadBefore): void {
+    const { bytes, ended } = readBefore ?? nothingRead;
+    // Little enough to be held should there be no room yet.
+    if (bytes.length > frameHeaderBytes)
+      this.#second.take(bytes, frameHeaderBytes, bytes.length, undefined);
     this.#first.attach(this.#second, this);
+    if (readBefore !== undefined) this.#first.resume();
     this.#second.attach(this.#first, this);
+    if (ended) this.#second.finish();
   }
 
   get sent(): number {

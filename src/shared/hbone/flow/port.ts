@@ -23,7 +23,12 @@ export interface Port {
   readonly givenBytes: number;
   /** How much can be taken at once without being held back. A hint for the size of the next read. */
   readonly roomBytes: number;
-  /** Joins the port to its peer and starts to read. */
+  /** Taken, but not yet handed to the layer below. */
+  readonly unsentBytes: number;
+  /**
+   * Joins the port to its peer and starts to read. May be called again to hand the port to another peer: the first one gets
+   * nothing more, and a pause it asked for lasts until `resume`.
+   */
   attach(peer: Port, listener: PortListener): void;
   /**
    * Takes all of [start, end). With a slab the memory stays as it is while the slab is retained. Without, it may change
@@ -31,6 +36,8 @@ export interface Port {
    * called `resume` on its peer; should more come all the same, it is taken.
    */
   take(bytes: Buffer, start: number, end: number, slab: Slab | undefined): boolean;
+  /** Takes octets that must stay as they are; they are free again after the return. False as from `take`. */
+  takeUntouched(bytes: Buffer, start: number, end: number): boolean;
   /** Nothing more will be taken: half-close. */
   finish(): void;
   /** The peer has room again. */

@@ -1,5 +1,6 @@
 /** An application's TCP socket as an end of a flow. */
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { describeError, MeshError } from "../../base/errors.ts";
 import { type BufferReader, resumeReading, startReading } from "../../os/user-buffer.ts";
 import { noteRead } from "../session/pace.ts";
@@ -16,6 +17,7 @@ export class SocketPort implements Port, BufferReader {
   readonly #onWritten: () => void;
   #peer: Port | undefined;
   #listener: PortListener | undefined;
+  #close: PortClose | undefined;
   #givenBytes = 0;
   #readEnded = false;
   #writeEnded = false;
@@ -36,8 +38,14 @@ export class SocketPort implements Port, BufferReader {
   }
 
   attach(peer: Port, listener: PortListener): void {
+    const isFirst = this.#peer === undefined;
     this.#peer = peer;
     this.#listener = listener;
+    if (isFirst) this.#start(peer);
+    else if (this.#close !== undefined) listener.portClosed(this, this.#close);
+  }
+
+  #start(peer: Port): void {
     const socket = this.#socket;
     // The end of one direction must not end the other.
     socket.allowHalfOpen = true;
@@ -47,8 +55,22 @@ export class SocketPort implements Port, BufferReader {
       this.#readEnded = true;
       this.#peer?.finish();
     });
-    if (socket.destroyed) this.#socketClosed();
-    else startReading(socket, this);
+    if (socket.destroyed) {
+      this.#socketClosed();
+      return;
+    }
+    // What was read before goes on from where it lies: the room may hold a read of another socket at this moment.
+    while (socket.readableLength > 0) {
+      const chunk: Buffer | null = socket.read();
+      if (chunk === null) break;
+      this.#givenBytes += chunk.length;
+      peer.takeUntouched(chunk, 0, chunk.length);
+    }
+    startReading(socket, this);
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
   }
 
   // BufferReader
@@ -81,10 +103,15 @@ export class SocketPort implements Port, BufferReader {
     return false;
   }
 
+  takeUntouched(bytes: Buffer, start: number, end: number): boolean {
+    return this.take(bytes, start, end, undefined);
+  }
+
   finish(): void {
     // Both directions have ended and nothing waits: closing says all that a shutdown would have said before.
     this.#writeEnded = this.#readEnded && this.#socket.writableLength === 0;
-    if (this.#writeEnded) this.#socket.destroy();
+    // TLS has its own word for the end, without which the peer must suspect truncation (RFC 8446 section 6.1).
+    if (this.#writeEnded && !(this.#socket instanceof TLSSocket)) this.#socket.destroy();
     else this.#socket.end();
   }
 
@@ -98,7 +125,9 @@ export class SocketPort implements Port, BufferReader {
 
   abort(): void {
     // A reset, not an orderly end: the application must be able to tell that something is missing.
-    this.#socket.resetAndDestroy();
+    // TLS has no reset; an end without its close_notify tells the same.
+    if (this.#socket instanceof TLSSocket) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   #writeDone(): void {
@@ -122,9 +151,9 @@ export class SocketPort implements Port, BufferReader {
   }
 
   #closed(close: PortClose): void {
-    const listener = this.#listener;
-    this.#listener = undefined;
-    listener?.portClosed(this, close);
+    if (this.#close !== undefined) return;
+    this.#close = close;
+    this.#listener?.portClosed(this, close);
   }
 }
 

@@ -135,6 +135,10 @@ export class Http2Tunnel implements TunnelStream, Port {
     return this.#inflow.givenBytes;
   }
 
+  get unsentBytes(): number {
+    return this.held?.length ?? 0;
+  }
+
   get roomBytes(): number {
     return this.#host.roomBytes(this);
   }
@@ -151,10 +155,9 @@ export class Http2Tunnel implements TunnelStream, Port {
     return this.#host.send(this, bytes, start, end, slab === undefined);
   }
 
-  /** Takes octets that must stay as they are; they are copied or encrypted before the return. */
-  takeUntouched(bytes: Buffer): boolean {
+  takeUntouched(bytes: Buffer, start: number, end: number): boolean {
     if (this.#local !== "open") return true;
-    return this.#host.send(this, bytes, 0, bytes.length, false);
+    return this.#host.send(this, bytes, start, end, false);
   }
 
   finish(): void {
