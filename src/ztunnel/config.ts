@@ -6,7 +6,17 @@ import { type Decoded, decodeEnv, type Environment, withPrefix } from "../shared
 import type { GrpcEndpointOptions } from "../shared/grpc/types.ts";
 import type { HboneSettings } from "../shared/hbone/tunnel.ts";
 import type { IpAddress } from "../shared/net/ip.ts";
-import { type ProxyConfig, parseProxyConfig } from "./mesh-config.ts";
+import { ConfigError } from "../shared/settings/config-error.ts";
+import {
+  controlPlaneUrl,
+  fallbackAddress,
+  lowerKeys,
+  type TokenSource,
+  tokenSource,
+  tokenText,
+} from "../shared/settings/control-plane.ts";
+import { freezeDeep } from "../shared/settings/freeze.ts";
+import { type ProxyConfig, parseProxyConfig } from "../shared/settings/proxy-config.ts";
 import { variables, type WorkloadInfo } from "./variables.ts";
 import { resolveWorkerThreads } from "./worker-threads.ts";
 
@@ -17,12 +27,6 @@ export interface ConfigSources {
   readonly fileExists: (path: string) => boolean;
   readonly cpus: number;
 }
-
-/** Where the bearer token comes from; a file is read again for every request. */
-export type TokenSource =
-  | { readonly kind: "none" }
-  | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "literal"; readonly token: string };
 
 export interface KeepaliveSettings {
   readonly idleMs: number;
@@ -103,19 +107,7 @@ export interface ZtunnelConfig {
   readonly decisionRingSize: number;
 }
 
-/** All problems of one start, one a line. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(`Cannot read the configuration: ${problems.join("; ")}`);
-    this.problems = problems;
-  }
-}
-
 const meshFile = "./etc/istio/config/mesh";
-const tokenFile = "./var/run/secrets/tokens/istio-token";
 
 type Values = Decoded<typeof variables>;
 
@@ -127,35 +119,6 @@ export function terminationDeadlineMs(
   if (explicitMs !== undefined) return explicitMs;
   if (graceSeconds === undefined) return 5000;
   return 1000 * Math.max(1, graceSeconds > 10 ? graceSeconds - 5 : graceSeconds - 1);
-}
-
-function tokenSource(text: string | undefined, sources: ConfigSources): TokenSource {
-  if (text === undefined)
-    return sources.fileExists(tokenFile) ? { kind: "file", path: tokenFile } : { kind: "none" };
-  return sources.fileExists(text) ? { kind: "file", path: text } : { kind: "literal", token: text };
-}
-
-/** Adds the scheme, refuses what cannot be reached safely: plain HTTP would show the token, so only on loopback. */
-function controlPlaneUrl(
-  name: string,
-  text: string | undefined,
-  fallback: string,
-  problems: string[],
-): string | undefined {
-  if (text === "") return undefined;
-  const raw = text ?? fallback;
-  const address = raw.includes("://") ? raw : `https://${raw}`;
-  let url: URL;
-  try {
-    url = new URL(address);
-  } catch {
-    problems.push(`${name}: expected host:port or a URL, not ${JSON.stringify(raw)}`);
-    return undefined;
-  }
-  const loopback = /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
-  if (url.protocol !== "https:" && !(url.protocol === "http:" && loopback))
-    problems.push(`${name}: https is required, not ${JSON.stringify(raw)}`);
-  return address;
 }
 
 /** `host:port` or a port alone; only the port can be chosen, the listener stays on loopback. */
@@ -181,10 +144,6 @@ function jsonMetadata(
     }
   }
   return parsed;
-}
-
-function lowerKeys(headers: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  return new Map([...headers].map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /** Settings that only make sense, or only make no sense, together. */
@@ -228,12 +187,8 @@ function assemble(
   ]);
   const dnsProxy = (metadata.get("DNS_CAPTURE") ?? "true").toLowerCase() === "true";
   crossChecks(values, dnsProxy, problems);
-  const fallback =
-    proxyConfig.discoveryAddress ??
-    (values.kubernetesHost === undefined
-      ? "https://localhost:15012"
-      : "https://istiod.istio-system.svc:15012");
-  const auth = tokenSource(values.authToken, sources);
+  const fallback = fallbackAddress(proxyConfig.discoveryAddress, values.kubernetesHost);
+  const auth = tokenSource(values.authToken, sources.fileExists);
   const endpoint = (
     service: "XDS" | "CA",
     address: string | undefined,
@@ -246,7 +201,7 @@ function assemble(
       address: url,
       rootCa,
       altHostname,
-      authToken: auth.kind === "none" ? undefined : auth.kind === "file" ? auth.path : auth.token,
+      authToken: tokenText(auth),
       clusterId: values.clusterId,
       headers: lowerKeys(withPrefix(sources.env, `${service}_HEADER_`)),
     };
@@ -324,14 +279,6 @@ function assemble(
     proxyMetadataJson: jsonMetadata(withPrefix(sources.env, "ISTIO_METAJSON_"), problems),
     decisionRingSize: values.decisionRingSize,
   };
-}
-
-function freezeDeep<T>(value: T): T {
-  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const inner of Object.values(value)) freezeDeep(inner);
-  }
-  return value;
 }
 
 /** Throws ConfigError with every problem found. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ConfigError } from "../../../src/shared/settings/config-error.ts";
 import { configView } from "../../../src/ztunnel/admin/config-view.ts";
 import {
-  ConfigError,
   type ConfigSources,
   loadConfig,
   terminationDeadlineMs,
