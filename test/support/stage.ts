@@ -118,7 +118,11 @@ export interface ConfigDump {
       }
     >
   >;
-  readonly certificates: readonly { readonly identity: string; readonly state: string }[];
+  readonly certificates: readonly {
+    readonly identity: string;
+    readonly state: string;
+    readonly certChain?: readonly { readonly serialNumber: string }[];
+  }[];
 }
 
 /** The admin page of a ztunnel, which listens on the loopback of its own namespace. */
