@@ -12,13 +12,15 @@ export interface Clusters {
 
 /** What a choice of endpoint may depend on. */
 export interface PickFacts {
-  /** From the hash policies; undefined: none applies. */
-  readonly hash: number | undefined;
+  /** From the hash policies: 64 bits, as Envoy computes them. Undefined: none applies. */
+  readonly hash: bigint | undefined;
   readonly downstream: DownstreamInfo;
   readonly downstreamProtocol: HttpProtocol | undefined;
   /** Endpoints of earlier attempts, to be avoided. */
   readonly tried: readonly Endpoint[];
   readonly hostSelectionAttempts: number;
+  /** RetryPolicy.previousPriorities: from so many attempts on, priorities that were tried are left out. */
+  readonly previousPriorities?: number | undefined;
   /** For dynamic forward proxies. */
   readonly authority: string | undefined;
 }
