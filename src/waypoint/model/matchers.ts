@@ -3,6 +3,8 @@
 /** RE2 semantics, linear time: implemented over re2js, always a full match (Envoy's `safe_regex`). */
 export interface Regex {
   readonly source: string;
+  /** Capturing groups. */
+  readonly groups: number;
   fullMatch(text: string): boolean;
   /** All matches replaced; `\1` refers to groups, as RE2's rewrite does. */
   replaceAll(text: string, substitution: string): string;
@@ -28,6 +30,8 @@ export interface HeaderMatcher {
 
 export interface QueryMatcher {
   readonly name: string;
+  /** False: must be absent. */
+  readonly present: boolean;
   /** Undefined: present is enough. */
   readonly matcher: StringMatcher | undefined;
 }
