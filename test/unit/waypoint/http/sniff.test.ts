@@ -215,7 +215,7 @@ describe("a sniffed connection", { timeout: 10_000 }, () => {
     const clock = new FakeClock();
     const second = sniffProtocol(openingOf(quiet.near), both, clock);
     const closed = readAll(quiet.far);
-    clock.advance(defaultSniffTimeoutMs);
+    await clock.advance(defaultSniffTimeoutMs);
     assert.deepEqual(await second, { kind: "closed", why: "timeout" });
     assert.equal(await closed, "");
 
@@ -232,7 +232,7 @@ describe("a sniffed connection", { timeout: 10_000 }, () => {
     const clock = new FakeClock();
     const plan: SniffPlan = { ...both, onTimeout: "continue" };
     const sniffing = sniffProtocol(openingOf(near), plan, clock);
-    clock.advance(defaultSniffTimeoutMs);
+    await clock.advance(defaultSniffTimeoutMs);
     const sniffed = await sniffing;
     assert.equal(sniffed.kind === "looked" && sniffed.http, undefined);
     near.destroy();
