@@ -3,16 +3,15 @@
  * only decorates. Nothing that changes meaning is ever read past in silence.
  */
 
-import type { Message } from "@bufbuild/protobuf";
-import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
-import { reflect } from "@bufbuild/protobuf/reflect";
+import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 
 /** The resource is refused as a whole and NACKed; the last good one stays. */
 export class CompileError extends Error {
   readonly path: string;
 
-  constructor(path: string, problem: string) {
-    super(`${path}: ${problem}`);
+  constructor(path: string, problem: string, options?: ErrorOptions) {
+    super(`${path}: ${problem}`, options);
     this.name = "CompileError";
     this.path = path;
   }
@@ -42,6 +41,13 @@ export class Notes {
   }
 }
 
+/** What may be said about a message's fields; keep it in a constant of the module, so that its plan is made once. */
+export interface FieldRules {
+  readonly used: readonly string[];
+  readonly decorative?: readonly string[];
+  readonly unknownDecorative?: readonly number[];
+}
+
 /**
  * Refuses every set field that is neither `used` nor `decorative`, and every field number that the schema does not know.
  * A field counts as set when it differs from the protobuf default. Names are the protobuf names (snake case).
@@ -51,32 +57,81 @@ export function checkFields(
   schema: DescMessage,
   path: Path,
   notes: Notes,
-  fields: {
-    readonly used: readonly string[];
-    readonly decorative?: readonly string[];
-    readonly unknownDecorative?: readonly number[];
-  },
+  rules: FieldRules,
 ): void {
-  const view = reflect(schema, message);
-  for (const field of schema.fields) {
-    if (!view.isSet(field) || isDefault(field, view.get(field))) continue;
-    if (fields.used.includes(field.name)) continue;
-    if (fields.decorative?.includes(field.name))
-      notes.decorates(at(path, field.name), "has no effect here");
-    else throw new CompileError(at(path, field.name), "is not supported");
+  const plan = planOf(schema, rules);
+  const values = message as unknown as Readonly<Record<string, unknown>>;
+  // For a field of a oneof the property is the oneof, and its `case` names the field.
+  for (const { property, field, name, decorative } of plan) {
+    const value = values[property];
+    if (value === undefined) continue;
+    if (field.oneof === undefined) {
+      if (isDefault(field, value)) continue;
+    } else if ((value as { readonly case?: string }).case !== field.localName) continue;
+    if (decorative) notes.decorates(at(path, name), "has no effect here");
+    else throw new CompileError(at(path, name), "is not supported");
   }
-  for (const unknown of message.$unknown ?? []) {
-    if (fields.unknownDecorative?.includes(unknown.no))
-      notes.decorates(at(path, `#${unknown.no}`), "has no effect here");
+  if (message.$unknown !== undefined) checkUnknown(message.$unknown, schema, path, notes, rules);
+}
+
+function checkUnknown(
+  unknowns: NonNullable<Message["$unknown"]>,
+  schema: DescMessage,
+  path: Path,
+  notes: Notes,
+  rules: FieldRules,
+): void {
+  for (const { no } of unknowns) {
+    if (rules.unknownDecorative?.includes(no))
+      notes.decorates(at(path, `#${no}`), "has no effect here");
     else
       throw new CompileError(
-        at(path, `#${unknown.no}`),
+        at(path, `#${no}`),
         `is a field that ${schema.typeName} does not have here`,
       );
   }
 }
 
+interface UnusedField {
+  readonly property: string;
+  readonly field: DescField;
+  readonly name: string;
+  readonly decorative: boolean;
+}
+
+const plans = new WeakMap<FieldRules, readonly UnusedField[]>();
+
+/** The fields that must not be set, or only decorate. */
+function planOf(schema: DescMessage, rules: FieldRules): readonly UnusedField[] {
+  const known = plans.get(rules);
+  if (known !== undefined) return known;
+  const used = new Set(rules.used);
+  const plan = schema.fields
+    .filter((field) => !used.has(field.name))
+    .map((field) => ({
+      property: field.oneof?.localName ?? field.localName,
+      field,
+      name: field.name,
+      decorative: rules.decorative?.includes(field.name) ?? false,
+    }));
+  plans.set(rules, plan);
+  return plan;
+}
+
 function isDefault(field: DescField, value: unknown): boolean {
-  if (field.fieldKind !== "scalar" || field.presence === 1) return false;
-  return field.scalar === ScalarType.BOOL && value === false;
+  switch (field.fieldKind) {
+    case "message":
+      return false;
+    case "list":
+      return (value as readonly unknown[]).length === 0;
+    case "map":
+      for (const _ in value as object) return false;
+      return true;
+    default:
+      // An explicit presence means that being there says something.
+      if (field.presence === FeatureSet_FieldPresence.EXPLICIT) return false;
+      return value instanceof Uint8Array
+        ? value.length === 0
+        : value === false || value === "" || value === 0 || value === 0n;
+  }
 }

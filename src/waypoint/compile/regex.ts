@@ -77,11 +77,7 @@ class LinearRegex implements Regex {
 
   constructor(source: string, path: Path) {
     this.source = source;
-    try {
-      this.#compiled = RE2JS.compile(source);
-    } catch (error) {
-      throw new CompileError(path, `is not a regular expression of RE2: ${messageOf(error)}`);
-    }
+    this.#compiled = parsed(source, path);
     const size = this.#compiled.programSize();
     if (size > MAX_PROGRAM_SIZE)
       throw new CompileError(
@@ -110,6 +106,19 @@ class LinearRegex implements Regex {
   }
 }
 
+function parsed(source: string, path: Path): RE2JS {
+  try {
+    return RE2JS.compile(source);
+  } catch (error) {
+    throw refusal(path, error);
+  }
+}
+
+function refusal(path: Path, error: unknown): CompileError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new CompileError(path, `is not a regular expression of RE2: ${reason}`, { cause: error });
+}
+
 interface Groups {
   group(index: number): string | null;
 }
@@ -125,8 +134,4 @@ function expand(substitution: string, groups: Groups): string {
     slash = substitution.indexOf("\\", from);
   }
   return out + substitution.slice(from);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
