@@ -11,7 +11,7 @@ import {
   type SecuredSocket,
   tlsError,
 } from "./handshake-attempt.ts";
-import { acceptedPeer, type PeerVerdict, trustedPeer } from "./peer.ts";
+import { type AlsoTrusted, acceptedPeer, type PeerVerdict, trustedPeer } from "./peer.ts";
 import { acceptTls } from "./tls-accept.ts";
 import { peerUriSans } from "./x509.ts";
 
@@ -23,6 +23,7 @@ export interface ClientHandshake extends HandshakeLimits {
 export interface ServerHandshake extends HandshakeLimits {
   /** The peer must have a SPIFFE name in this trust domain. Usually that of the certificate. */
   readonly trustDomain: string;
+  readonly alsoTrusted?: AlsoTrusted | undefined;
 }
 
 /** Rejects with MeshError `tls-failed`, or with the signal's reason. */
@@ -54,7 +55,7 @@ export function handshakeClient(handshake: ClientHandshake): Promise<SecuredSock
 
 /** Rejects with MeshError `tls-failed`, or with the signal's reason. */
 export function handshakeServer(handshake: ServerHandshake): Promise<SecuredSocket> {
-  const { socket, certificate, trustDomain } = handshake;
+  const { socket, certificate, trustDomain, alsoTrusted } = handshake;
   return attemptHandshake("server", handshake, ({ done, failed }) => {
     acceptTls(certificate.acceptor(), socket, (error, tls) => {
       if (error !== undefined) {
@@ -69,7 +70,7 @@ export function handshakeServer(handshake: ServerHandshake): Promise<SecuredSock
       else
         done(
           tls,
-          judge(peer.raw, (names) => trustedPeer(names, trustDomain)),
+          judge(peer.raw, (names) => trustedPeer(names, trustDomain, alsoTrusted)),
         );
     });
   });

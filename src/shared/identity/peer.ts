@@ -27,13 +27,22 @@ export function acceptedPeer(uris: readonly string[], accepted: readonly string[
   };
 }
 
-/** As a server: one of the peer's SPIFFE names must be in our trust domain; its first one is who it is. */
-export function trustedPeer(uris: readonly string[], trustDomain: string): PeerVerdict {
+/** Trust domains besides our own whose members may come in; "every": whatever the roots vouch for. */
+export type AlsoTrusted = readonly string[] | "every";
+
+/** As a server: one of the peer's SPIFFE names must be in a trusted domain; its first one is who it is. */
+export function trustedPeer(
+  uris: readonly string[],
+  trustDomain: string,
+  alsoTrusted: AlsoTrusted = [],
+): PeerVerdict {
   const identities = identitiesOf(uris);
   const [peer] = identities;
   if (peer === undefined)
     return { kind: "refused", reason: `peer has no SPIFFE identity, its names: ${quoted(uris)}` };
-  if (!identities.some((identity) => identity.trustDomain === trustDomain))
+  const trusted = (name: string): boolean =>
+    name === trustDomain || alsoTrusted === "every" || alsoTrusted.includes(name);
+  if (!identities.some((identity) => trusted(identity.trustDomain)))
     return {
       kind: "refused",
       reason: `peer is of another trust domain than "${trustDomain}", its names: ${quoted(uris)}`,

@@ -1,0 +1,40 @@
+/**
+ * What the xDS client needs from the compilers and from the live clusters. Results are plain and immutable; the same message
+ * gives the same result, and what an update leaves alone keeps its identity.
+ */
+import type { Cluster as ClusterMessage } from "../../shared/wire/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { ClusterLoadAssignment } from "../../shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import type { Listener } from "../../shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
+import type { Notes } from "../compile/notes.ts";
+import type { Chain, ChainMatcher } from "../model/chain.ts";
+import type { TerminatePlan } from "../terminate/plan.ts";
+import type { Clusters } from "../upstream/upstream.ts";
+
+/** `main_internal`, compiled. */
+export interface MainListener {
+  readonly matcher: ChainMatcher;
+  /** By name. */
+  readonly chains: ReadonlyMap<string, Chain>;
+}
+
+export interface ResourceCompilers<ClusterPlan, EndpointPlan> {
+  /** All throw CompileError. */
+  cluster(message: ClusterMessage, notes: Notes): ClusterPlan;
+  /** The name under which endpoints are asked for; undefined: the cluster needs none. */
+  endpointsName(message: ClusterMessage): string | undefined;
+  endpoints(message: ClusterLoadAssignment, notes: Notes): EndpointPlan;
+  /** `previous` is what the same listener compiled to before: chains that did not change are taken from it. */
+  main(message: Listener, notes: Notes, previous: MainListener | undefined): MainListener;
+  terminate(message: Listener, notes: Notes): TerminatePlan;
+}
+
+export interface LiveClusters<ClusterPlan, EndpointPlan> {
+  /**
+   * Makes exactly these current, and returns the view of them. Clusters and endpoints whose plan is the same object as before
+   * go on undisturbed; connections of removed ones end with their last request.
+   */
+  update(
+    clusters: ReadonlyMap<string, ClusterPlan>,
+    endpoints: ReadonlyMap<string, EndpointPlan>,
+  ): Clusters;
+}
