@@ -5,7 +5,7 @@
  * called on the stream when it has room again. Octets are valid only during the call: who keeps them copies them.
  * After `end`, `reset` or a received `reset` nothing more is called in that direction.
  */
-import type { Fields, HttpProtocol, RequestHead, ResponseHead } from "./message.ts";
+import type { Fields, HttpProtocol, RequestHead, ResponseFlag, ResponseHead } from "./message.ts";
 
 /** Why a message ended before its end. */
 export type ResetReason =
@@ -35,6 +35,9 @@ export interface BodyWriter {
 /** The server codec's side of one request: answers it. */
 export interface ServerStream extends BodyWriter {
   readonly protocol: HttpProtocol;
+  /** Octets of this request and its answer on the wire so far, heads and framing included. */
+  readonly wireBytesReceived: number;
+  readonly wireBytesSent: number;
   /** 100, 102, 103: no end of stream. */
   interim(head: ResponseHead): void;
   /** Call once, before body and end. */
@@ -46,7 +49,10 @@ export interface ServerStream extends BodyWriter {
   readonly connection: DownstreamInfo;
 }
 
-/** Receives one request's body. Implemented by the exchange. */
+/**
+ * Receives one request's body. Implemented by the exchange. `reset` comes also after `end`, while the answer is not complete:
+ * the client has gone. A reset of kind protocol-error leaves the answer's direction open for a 400.
+ */
 export interface RequestReceiver {
   body(bytes: Buffer, start: number, end: number): boolean;
   end(trailers: Fields | undefined): void;
@@ -61,6 +67,32 @@ export type AcceptRequest = (
   endStream: boolean,
   stream: ServerStream,
 ) => RequestReceiver;
+
+/** A request that a server codec has answered itself, because it is not one; for the log. */
+export interface RefusedRequest {
+  readonly protocol: HttpProtocol;
+  /** DPE for what is not HTTP. */
+  readonly flags: readonly ResponseFlag[];
+  /** 0: none was sent. */
+  readonly status: number;
+  /** %RESPONSE_CODE_DETAILS%. */
+  readonly details: string;
+  readonly wireBytesReceived: number;
+  readonly wireBytesSent: number;
+}
+
+export type ReportRefused = (refused: RefusedRequest, connection: DownstreamInfo) => void;
+
+/** A server codec over one connection, as whoever accepted the connection sees it. */
+export interface HttpServerConnection {
+  readonly activeRequests: number;
+  /** Takes no new requests where the protocol can say so, and closes after the last. */
+  drain(): void;
+  /** Closes at once; requests under way are reset. */
+  destroy(reason: ResetReason): void;
+  /** Settles when the transport is closed; never rejects. */
+  readonly closed: Promise<void>;
+}
 
 /** Receives one answer. Implemented by the exchange's attempt. */
 export interface ResponseReceiver {
