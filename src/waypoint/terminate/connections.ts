@@ -1,0 +1,170 @@
+/**
+ * The connections inside tunnels: each finds its chain by destination and, where the configuration says so, by its first octets
+ * (wire/waypoint.md section 3.3), and is served by it until it ends.
+ */
+import type { Clock, Timer } from "../../shared/base/clock.ts";
+import { defaultSniffTimeoutMs, sniffCodec, sniffProtocol } from "../http/sniff.ts";
+import type { DownstreamInfo } from "../http/stream.ts";
+import type { Opening } from "../http/transport.ts";
+import type { Chain, ChainMatcher, HttpChain } from "../model/chain.ts";
+import type { ChainServers, Served } from "./chain-servers.ts";
+
+export interface ConnectionsDeps {
+  /** Of the configuration in force. */
+  readonly matcher: () => ChainMatcher | undefined;
+  readonly servers: ChainServers;
+  readonly clock: Clock;
+}
+
+interface Entry {
+  readonly chain: Chain;
+  readonly served: Served;
+}
+
+/** What the reference gives connections of a chain that has changed (its --drain-time-s). */
+const drainChangedMs = 45_000;
+
+export class Connections {
+  readonly #deps: ConnectionsDeps;
+  readonly #open = new Set<Entry>();
+  /** Being looked at, in no chain yet. */
+  #undecided = 0;
+  #state: "serving" | "draining" | "stopped" = "serving";
+  readonly #timers = new Set<Timer>();
+  readonly #whenEmpty: (() => void)[] = [];
+
+  constructor(deps: ConnectionsDeps) {
+    this.#deps = deps;
+  }
+
+  get size(): number {
+    return this.#open.size + this.#undecided;
+  }
+
+  /** Serves one connection to its end. Never rejects. */
+  async serve(opening: Opening, downstream: DownstreamInfo): Promise<void> {
+    const { matcher, clock } = this.#deps;
+    const { ip, port } = downstream.destination;
+    const choice = matcher()?.match({ ip, port, authority: downstream.connectAuthority });
+    if (choice === undefined || choice.kind === "none" || this.#state === "stopped") {
+      this.#refuse(opening, downstream);
+      return;
+    }
+    if (choice.kind === "chain") {
+      await this.#decided(choice.chain, opening, downstream);
+      return;
+    }
+    this.#undecided++;
+    const sniffed = await sniffProtocol(
+      opening,
+      { http: true, tls: false, timeoutMs: defaultSniffTimeoutMs, onTimeout: "close" },
+      clock,
+    );
+    this.#undecided--;
+    if (sniffed.kind === "closed") {
+      this.#emptied();
+      return;
+    }
+    if (sniffed.http === undefined && choice.other === undefined)
+      this.#refuse(sniffed.opening, downstream);
+    else if (sniffed.http === undefined && choice.other !== undefined)
+      await this.#decided(choice.other, sniffed.opening, downstream);
+    else if (choice.http.kind === "http")
+      await this.#http(
+        choice.http,
+        sniffed.http === "h2c" ? "http2" : "http1",
+        sniffed.opening,
+        downstream,
+      );
+    else await this.#decided(choice.http, sniffed.opening, downstream);
+  }
+
+  /** No new requests; connections end with what is under way on them. */
+  drain(): void {
+    if (this.#state !== "serving") return;
+    this.#state = "draining";
+    for (const { served } of [...this.#open]) served.drain();
+  }
+
+  /** Settles when none is open. */
+  empty(): Promise<void> {
+    if (this.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEmpty.push(resolve));
+  }
+
+  stop(details: string): void {
+    this.#state = "stopped";
+    for (const timer of this.#timers) timer.cancel();
+    for (const { served } of [...this.#open]) served.abort(details);
+  }
+
+  /**
+   * New chains are in force. Requests find their routes and filters anew each time, so HTTP connections go on as long as a
+   * chain of their name exists. A TCP connection was judged once, by a chain that is no more: it gets some time to end.
+   */
+  chainsChanged(chains: ReadonlyMap<string, Chain>): void {
+    const outdated = [...this.#open].filter(({ chain }) => {
+      const now = chains.get(chain.name);
+      return chain.kind === "http" ? now?.kind !== "http" : now !== chain;
+    });
+    if (outdated.length === 0) return;
+    for (const { served } of outdated) served.drain();
+    const timer = this.#deps.clock.after(drainChangedMs, () => {
+      this.#timers.delete(timer);
+      for (const { served } of outdated) served.abort("filter_chain_is_being_removed");
+    });
+    this.#timers.add(timer);
+  }
+
+  async #decided(chain: Chain, opening: Opening, downstream: DownstreamInfo): Promise<void> {
+    if (chain.kind === "tcp") {
+      await this.#track(chain, this.#deps.servers.tcp(chain, opening, downstream));
+      return;
+    }
+    const { codec } = chain.http;
+    if (codec !== "auto") {
+      await this.#http(chain, codec, opening, downstream);
+      return;
+    }
+    this.#undecided++;
+    const sniffed = await sniffCodec(opening, this.#deps.clock);
+    this.#undecided--;
+    if (sniffed.kind === "closed") this.#emptied();
+    else await this.#http(chain, sniffed.kind, sniffed.opening, downstream);
+  }
+
+  #http(
+    chain: HttpChain,
+    codec: "http1" | "http2",
+    opening: Opening,
+    downstream: DownstreamInfo,
+  ): Promise<void> {
+    return this.#track(chain, this.#deps.servers.http(chain, codec, opening, downstream));
+  }
+
+  async #track(chain: Chain, served: Served): Promise<void> {
+    const entry = { chain, served };
+    this.#open.add(entry);
+    if (this.#state === "draining") served.drain();
+    if (this.#state === "stopped") served.abort("stopped");
+    await served.done;
+    this.#open.delete(entry);
+    this.#emptied();
+  }
+
+  /**
+   * The tunnel was opened already, since only inside it can be seen that nobody is there. A client of the reference sees its
+   * connection end without an octet, and so does ours.
+   */
+  #refuse({ port }: Opening, downstream: DownstreamInfo): void {
+    this.#deps.servers.unmatched(downstream);
+    port.finish();
+    port.settle();
+    this.#emptied();
+  }
+
+  #emptied(): void {
+    if (this.size > 0) return;
+    for (const resolve of this.#whenEmpty.splice(0)) resolve();
+  }
+}
