@@ -5,7 +5,13 @@
 import { ConnectionError, errorCode } from "../http2/errors.ts";
 import type { HeaderField } from "../tunnel.ts";
 import { decodeHuffman } from "./huffman.ts";
-import { DynamicTable, fieldSize, staticTable } from "./tables.ts";
+import { DynamicTable, entryOverheadBytes, staticTable } from "./tables.ts";
+
+/** The same as one flat list: name, value, name, value. */
+export interface DecodedFields {
+  readonly flat: string[];
+  readonly tooLarge: boolean;
+}
 
 export interface DecodedHeaders {
   readonly fields: readonly HeaderField[];
@@ -25,6 +31,9 @@ export class HpackDecoder {
   #bytes: Buffer = noBytes;
   #at = 0;
   #end = 0;
+  /** The field that was read last. */
+  #name = "";
+  #value = "";
 
   /** `tableLimitBytes` is the SETTINGS_HEADER_TABLE_SIZE we announced. */
   constructor(maxListBytes: number, tableLimitBytes = 4096) {
@@ -35,28 +44,53 @@ export class HpackDecoder {
 
   /** Decodes the complete header block in [start, end). Throws ConnectionError COMPRESSION_ERROR. */
   decode(bytes: Uint8Array, start: number, end: number): DecodedHeaders {
+    const fields: HeaderField[] = [];
+    this.#begin(bytes, start, end);
+    let listBytes = 0;
+    while (this.#next(listBytes > 0)) {
+      listBytes += this.#fieldBytes();
+      if (listBytes <= this.#maxListBytes) fields.push([this.#name, this.#value]);
+    }
+    return { fields, tooLarge: listBytes > this.#maxListBytes };
+  }
+
+  /** The same without an array for each field. */
+  decodeFlat(bytes: Uint8Array, start: number, end: number): DecodedFields {
+    const flat: string[] = [];
+    this.#begin(bytes, start, end);
+    let listBytes = 0;
+    while (this.#next(listBytes > 0)) {
+      listBytes += this.#fieldBytes();
+      if (listBytes <= this.#maxListBytes) flat.push(this.#name, this.#value);
+    }
+    return { flat, tooLarge: listBytes > this.#maxListBytes };
+  }
+
+  #begin(bytes: Uint8Array, start: number, end: number): void {
     this.#bytes = Buffer.isBuffer(bytes)
       ? bytes
       : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#at = start;
     this.#end = end;
-    const fields: HeaderField[] = [];
-    let listBytes = 0;
-    let fieldSeen = false;
+  }
+
+  /** Reads one field into `#name` and `#value`; false at the end of the block. */
+  #next(fieldSeen: boolean): boolean {
     while (this.#at < this.#end) {
-      const first = bytes[this.#at] ?? 0;
-      if ((first & 0xe0) === 0x20) {
-        this.#resizeTable(fieldSeen);
-        continue;
+      const first = this.#bytes[this.#at] ?? 0;
+      if ((first & 0xe0) !== 0x20) {
+        this.#field(first);
+        return true;
       }
-      fieldSeen = true;
-      const field = this.#field(first);
-      listBytes += fieldSize(field);
-      if (listBytes <= this.#maxListBytes) fields.push(field);
+      this.#resizeTable(fieldSeen);
     }
     // The session's memory belongs to the pool; keep no reference to it.
     this.#bytes = noBytes;
-    return { fields, tooLarge: listBytes > this.#maxListBytes };
+    return false;
+  }
+
+  #fieldBytes(): number {
+    return this.#name.length + this.#value.length + entryOverheadBytes;
   }
 
   #resizeTable(fieldSeen: boolean): void {
@@ -65,14 +99,18 @@ export class HpackDecoder {
     this.#table.resize(size);
   }
 
-  #field(first: number): HeaderField {
-    if ((first & 0x80) !== 0) return this.#indexed(this.#integer(7));
+  #field(first: number): void {
+    if ((first & 0x80) !== 0) {
+      const field = this.#indexed(this.#integer(7));
+      this.#name = field[0];
+      this.#value = field[1];
+      return;
+    }
     const remember = (first & 0xc0) === 0x40;
     const nameIndex = this.#integer(remember ? 6 : 4);
-    const name = nameIndex === 0 ? this.#text() : this.#indexed(nameIndex)[0];
-    const field: HeaderField = [name, this.#text()];
-    if (remember) this.#table.add(field);
-    return field;
+    this.#name = nameIndex === 0 ? this.#text() : this.#indexed(nameIndex)[0];
+    this.#value = this.#text();
+    if (remember) this.#table.add([this.#name, this.#value]);
   }
 
   #indexed(index: number): HeaderField {

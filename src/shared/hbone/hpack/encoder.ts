@@ -4,16 +4,29 @@
  * ones out of the peer's table.
  */
 import type { HeaderField } from "../tunnel.ts";
-import { DynamicTable, fieldSize, staticTable } from "./tables.ts";
+import { DynamicTable, entryOverheadBytes, staticTable } from "./tables.ts";
 
-const staticNames = new Map<string, number>();
-const staticFields = new Map<string, number>();
-for (const [position, field] of staticTable.entries()) {
-  if (!staticNames.has(field[0])) staticNames.set(field[0], position + 1);
-  staticFields.set(key(field), position + 1);
+/** What is known of a name without any session: its index in the static table, and those of its values there. */
+interface StaticName {
+  readonly index: number;
+  readonly values: Map<string, number>;
 }
 
-/** Names whose values repeat on a session. */
+const staticNames = new Map<string, StaticName>();
+for (const [position, [name, value]] of staticTable.entries()) {
+  const known = staticNames.get(name);
+  if (known === undefined)
+    staticNames.set(name, { index: position + 1, values: new Map([[value, position + 1]]) });
+  else known.values.set(value, position + 1);
+}
+
+/**
+ * Whether a field goes into the peer's table ("remember"), is sent as it is, or must not be kept by anybody on the way
+ * because it is a secret that could be guessed from sizes (RFC 7541 section 7.1.3).
+ */
+export type Indexing = (name: string, value: string) => "remember" | "plain" | "never";
+
+/** Names whose values repeat on a session of tunnels. */
 const repeating: ReadonlySet<string> = new Set([
   ":method",
   ":authority",
@@ -22,17 +35,25 @@ const repeating: ReadonlySet<string> = new Set([
   "x-forwarded-network",
 ]);
 
+const tunnelIndexing: Indexing = (name) => (repeating.has(name) ? "remember" : "plain");
+
 /** The most we keep, whatever the peer allows. */
 const tableLimitBytes = 4096;
 
 export class HpackEncoder {
   readonly #table = new DynamicTable(tableLimitBytes);
-  /** Field to the number of its insertion; entries of evicted numbers are dropped when they are met. */
-  readonly #known = new Map<string, number>();
+  readonly #indexing: Indexing;
+  /** Name and value to the number of the insertion; entries of evicted numbers are dropped when they are met. */
+  readonly #known = new Map<string, Map<string, number>>();
+  #knownFields = 0;
   #out = Buffer.allocUnsafe(256);
   #length = 0;
   /** Smallest and last size to announce in front of the next block (RFC 7541 section 4.2). */
   #announce: { smallest: number; last: number } | undefined;
+
+  constructor(indexing: Indexing = tunnelIndexing) {
+    this.#indexing = indexing;
+  }
 
   /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
   setPeerTableSize(bytes: number): void {
@@ -47,9 +68,18 @@ export class HpackEncoder {
 
   /** The encoded block. It stays valid until the next call. */
   encode(fields: readonly HeaderField[]): Buffer {
+    this.begin();
+    for (const field of fields) this.field(field[0], field[1]);
+    return this.end();
+  }
+
+  /** A block field by field: `begin`, `field` for each, `end`. */
+  begin(): void {
     this.#length = 0;
     this.#announceSize();
-    for (const field of fields) this.#field(field);
+  }
+
+  end(): Buffer {
     return this.#out.subarray(0, this.#length);
   }
 
@@ -61,37 +91,47 @@ export class HpackEncoder {
     this.#integer(0x20, 5, announce.last);
   }
 
-  #field(field: HeaderField): void {
-    const repeats = repeating.has(field[0]);
+  field(name: string, value: string): void {
+    const known = staticNames.get(name);
+    const indexing = this.#indexing(name, value);
     // What is never remembered cannot be found either: only the static table may have it.
-    const text = repeats || staticNames.has(field[0]) ? key(field) : "";
-    const index = staticFields.get(text) ?? this.#dynamicIndex(text);
+    const values = indexing === "remember" ? this.#known.get(name) : undefined;
+    const index = known?.values.get(value) ?? this.#dynamicIndex(values, value);
     if (index !== undefined) {
       this.#integer(0x80, 7, index);
       return;
     }
-    const remember = repeats && fieldSize(field) <= this.#table.maxBytes / 2;
-    const nameIndex = staticNames.get(field[0]) ?? 0;
+    const bytes = name.length + value.length + entryOverheadBytes;
+    const remember = indexing === "remember" && bytes <= this.#table.maxBytes / 2;
+    const nameIndex = known?.index ?? 0;
     if (remember) this.#integer(0x40, 6, nameIndex);
-    else this.#integer(0x00, 4, nameIndex);
-    if (nameIndex === 0) this.#text(field[0]);
-    this.#text(field[1]);
-    if (!remember) return;
-    this.#table.add(field);
-    // Evicted fields stay in the map until met again; this bounds it.
-    if (this.#known.size > 256) this.#known.clear();
-    this.#known.set(text, this.#table.insertions);
+    else this.#integer(indexing === "never" ? 0x10 : 0x00, 4, nameIndex);
+    if (nameIndex === 0) this.#text(name);
+    this.#text(value);
+    if (remember) this.#remember(name, value, values);
   }
 
-  #dynamicIndex(text: string): number | undefined {
-    const insertion = this.#known.get(text);
+  #remember(name: string, value: string, values: Map<string, number> | undefined): void {
+    this.#table.add([name, value]);
+    let kept = values;
+    // Evicted fields stay in the map until met again; this bounds it.
+    if (++this.#knownFields > 256) {
+      this.#known.clear();
+      this.#knownFields = 1;
+      kept = undefined;
+    }
+    if (kept === undefined) this.#known.set(name, new Map([[value, this.#table.insertions]]));
+    else kept.set(value, this.#table.insertions);
+  }
+
+  #dynamicIndex(values: Map<string, number> | undefined, value: string): number | undefined {
+    const insertion = values?.get(value);
     if (insertion === undefined) return undefined;
     const position = this.#table.insertions - insertion;
-    if (position >= this.#table.length) {
-      this.#known.delete(text);
-      return undefined;
-    }
-    return staticTable.length + 1 + position;
+    if (position < this.#table.length) return staticTable.length + 1 + position;
+    values?.delete(value);
+    this.#knownFields--;
+    return undefined;
   }
 
   #integer(pattern: number, prefixBits: number, value: number): void {
@@ -122,9 +162,4 @@ export class HpackEncoder {
     this.#out.copy(larger, 0, 0, this.#length);
     this.#out = larger;
   }
-}
-
-/** NUL stands in neither names nor values, so the key is unambiguous. */
-function key(field: HeaderField): string {
-  return `${field[0]}\0${field[1]}`;
 }

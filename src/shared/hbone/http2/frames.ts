@@ -30,6 +30,8 @@ export const settingId = {
   initialWindowSize: 0x4,
   maxFrameSize: 0x5,
   maxHeaderListSize: 0x6,
+  /** RFC 8441 section 3. */
+  enableConnectProtocol: 0x8,
 } as const;
 
 export const frameHeaderBytes = 9;

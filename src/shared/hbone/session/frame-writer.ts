@@ -18,28 +18,43 @@ import {
   settingId,
 } from "../http2/frames.ts";
 import type { HboneSettings, HeaderField } from "../tunnel.ts";
-import type { Outbox } from "./outbox.ts";
 import type { PeerSettings } from "./peer-settings.ts";
 
-export class FrameWriter {
-  readonly #outbox: Outbox;
-  readonly #peer: PeerSettings;
-  readonly #encoder = new HpackEncoder();
+/** Where frames are put: reserve room, write it into `block`, and say how urgent it is. */
+export interface FrameOut {
+  /** Returns where in `block` the reserved octets begin. Write them before the next call. */
+  reserve(length: number): number;
+  readonly block: Buffer;
+  /** Somebody waits for this. */
+  flush(): void;
+  /** By the end of the turn, together with what else comes up. */
+  flushSoon(): void;
+}
 
-  constructor(outbox: Outbox, peer: PeerSettings) {
+export class FrameWriter {
+  /** For blocks that are made field by field; `block` sends them. */
+  readonly encoder: HpackEncoder;
+  readonly #outbox: FrameOut;
+  readonly #peer: PeerSettings;
+
+  constructor(outbox: FrameOut, peer: PeerSettings, encoder: HpackEncoder = new HpackEncoder()) {
     this.#outbox = outbox;
     this.#peer = peer;
+    this.encoder = encoder;
   }
 
   /** What each side sends first, in one write: the client's preface, SETTINGS, the session's window. */
   preface(settings: HboneSettings, role: "client" | "server"): void {
-    const list = announced(settings, role);
+    this.begin(role, announced(settings, role), settings.connectionWindowBytes);
+  }
+
+  begin(role: "client" | "server", list: readonly Setting[], connectionWindowBytes: number): void {
     const prefaceBytes = role === "client" ? clientPreface.length : 0;
     const length = prefaceBytes + frameHeaderBytes + list.length * settingBytes;
     let at = this.#outbox.reserve(length);
     if (role === "client") at += clientPreface.copy(this.#outbox.block, at);
     putSettings(this.#outbox.block, at, list);
-    const increment = settings.connectionWindowBytes - defaultWindowBytes;
+    const increment = connectionWindowBytes - defaultWindowBytes;
     if (increment > 0) this.#putWindowUpdate(0, increment);
     this.#outbox.flush();
   }
@@ -52,11 +67,15 @@ export class FrameWriter {
 
   /** The peer's SETTINGS_HEADER_TABLE_SIZE. */
   setHeaderTable(bytes: number): void {
-    this.#encoder.setPeerTableSize(bytes);
+    this.encoder.setPeerTableSize(bytes);
   }
 
   headers(streamId: number, fields: readonly HeaderField[], endStream: boolean): void {
-    const block = this.#encoder.encode(fields);
+    this.block(streamId, this.encoder.encode(fields), endStream);
+  }
+
+  /** A header block that stays as it is until the return. */
+  block(streamId: number, block: Buffer, endStream: boolean): void {
     let sent = 0;
     do {
       const length = Math.min(block.length - sent, this.#peer.maxFrameBytes);

@@ -11,12 +11,14 @@ export interface LivenessEvents {
   dead(): void;
 }
 
+export type PingTimes = Pick<HboneSettings, "pingIntervalMs" | "pingTimeoutMs">;
+
 /** What tells our liveness PINGs from others of ours. */
 const mark = 0x616d6269;
 
 export class Liveness {
   readonly #clock: Clock;
-  readonly #settings: HboneSettings;
+  readonly #settings: PingTimes;
   readonly #write: FrameWriter;
   readonly #events: LivenessEvents;
   /** Until the next PING, or until the deadline of the one under way. */
@@ -24,7 +26,7 @@ export class Liveness {
   #sequence = 0;
   #stopped = false;
 
-  constructor(clock: Clock, settings: HboneSettings, write: FrameWriter, events: LivenessEvents) {
+  constructor(clock: Clock, settings: PingTimes, write: FrameWriter, events: LivenessEvents) {
     this.#clock = clock;
     this.#settings = settings;
     this.#write = write;

@@ -15,6 +15,8 @@ export interface PeerSettings {
   maxConcurrentStreams: number;
   initialWindowBytes: number;
   maxFrameBytes: number;
+  /** The peer takes extended CONNECT (RFC 8441 section 3). */
+  connectProtocol: boolean;
 }
 
 export function initialPeerSettings(): PeerSettings {
@@ -23,6 +25,7 @@ export function initialPeerSettings(): PeerSettings {
     maxConcurrentStreams: Number.POSITIVE_INFINITY,
     initialWindowBytes: defaultWindowBytes,
     maxFrameBytes: minMaxFrameBytes,
+    connectProtocol: false,
   };
 }
 
@@ -59,6 +62,11 @@ function applySetting(into: PeerSettings, id: number, value: number): void {
       if (value < minMaxFrameBytes || value > maxMaxFrameBytes)
         throw bad(errorCode.protocolError, "MAX_FRAME_SIZE", value);
       into.maxFrameBytes = value;
+      break;
+    case settingId.enableConnectProtocol:
+      if (value > 1 || (into.connectProtocol && value === 0))
+        throw bad(errorCode.protocolError, "ENABLE_CONNECT_PROTOCOL", value);
+      into.connectProtocol = value === 1;
       break;
     default:
       break;

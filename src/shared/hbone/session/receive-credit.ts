@@ -6,7 +6,16 @@ import { ConnectionError, errorCode } from "../http2/errors.ts";
 import { defaultWindowBytes } from "../http2/frames.ts";
 import type { HboneSettings } from "../tunnel.ts";
 import type { FrameWriter } from "./frame-writer.ts";
-import type { Http2Tunnel } from "./http2-tunnel.ts";
+
+/** What a stream keeps for its receive window. */
+export interface CreditedStream {
+  readonly id: number;
+  readonly remoteEnded: boolean;
+  /** What we let the peer send. */
+  receiveWindowBytes: number;
+  /** Delivered, but not yet given back to the peer. */
+  uncreditedBytes: number;
+}
 
 export class ReceiveCredit {
   readonly #write: FrameWriter;
@@ -15,7 +24,10 @@ export class ReceiveCredit {
   #sessionWindowBytes: number;
   #sessionUncreditedBytes = 0;
 
-  constructor(settings: HboneSettings, write: FrameWriter) {
+  constructor(
+    settings: Pick<HboneSettings, "connectionWindowBytes" | "streamWindowBytes">,
+    write: FrameWriter,
+  ) {
     this.#write = write;
     this.#sessionWindowBytes = Math.max(settings.connectionWindowBytes, defaultWindowBytes);
     this.#sessionPortionBytes = Math.ceil(this.#sessionWindowBytes / 2);
@@ -35,7 +47,7 @@ export class ReceiveCredit {
   }
 
   /** Delivered or dropped. A tunnel that is over needs no window; the session always gets its share back. */
-  give(tunnel: Http2Tunnel | undefined, bytes: number): void {
+  give(tunnel: CreditedStream | undefined, bytes: number): void {
     this.#sessionUncreditedBytes += bytes;
     if (this.#sessionUncreditedBytes >= this.#sessionPortionBytes) {
       this.#write.windowUpdate(0, this.#sessionUncreditedBytes);
