@@ -8,10 +8,12 @@ import type {
   StringMatcher,
 } from "./matchers.ts";
 
+/** Made by routing/table.ts, which adds the indexes. */
 export interface RouteTable {
   readonly name: string;
   readonly virtualHosts: readonly VirtualHost[];
   readonly maxDirectResponseBodyBytes: number;
+  readonly hosts: HostIndex;
 }
 
 export interface VirtualHost {
@@ -19,6 +21,26 @@ export interface VirtualHost {
   /** Exact, `*.suffix`, `prefix.*` or `*`, lower-case. */
   readonly domains: readonly string[];
   readonly routes: readonly Route[];
+  /** For many routes: those that can match by the path's first segment. Undefined: look at them one after the other. */
+  readonly segments: SegmentIndex | undefined;
+}
+
+/** Domains in the order in which Envoy prefers them: exact, longest suffix, longest prefix, any. */
+export interface HostIndex {
+  readonly exact: ReadonlyMap<string, VirtualHost>;
+  /** `*.example.com` as `.example.com`, longest first. */
+  readonly suffixes: readonly (readonly [suffix: string, host: VirtualHost])[];
+  readonly prefixes: readonly (readonly [prefix: string, host: VirtualHost])[];
+  readonly any: VirtualHost | undefined;
+  /** The port of the authority does not count. */
+  readonly ignorePort: boolean;
+}
+
+/** Positions in `routes`, ascending. */
+export interface SegmentIndex {
+  /** Routes that only a path with exactly this first segment can match. */
+  readonly bySegment: ReadonlyMap<string, readonly number[]>;
+  readonly others: readonly number[];
 }
 
 export type PathMatcher =
@@ -57,10 +79,14 @@ export interface Route {
 /** A value with Envoy's `%...%` operators, split once (routing/format.ts). */
 export interface HeaderFormat {
   readonly source: string;
-  readonly parts: readonly (
-    | string
-    | { readonly operator: string; readonly argument: string; readonly maxLength?: number }
-  )[];
+  readonly parts: readonly (string | FormatOperator)[];
+}
+
+/** `%REQ(x-user?x-id):8%`: operator REQ, arguments x-user and x-id, at most 8 characters. */
+export interface FormatOperator {
+  readonly operator: string;
+  readonly arguments: readonly string[];
+  readonly maxLength: number | undefined;
 }
 
 export interface HeaderMutation {
@@ -96,10 +122,12 @@ export interface Forward {
     | { readonly kind: "none" }
     | { readonly kind: "prefix"; readonly replacement: string }
     | { readonly kind: "regex"; readonly regex: Regex; readonly substitution: string };
+  /** `auto`: the endpoint's hostname, known when it is picked. */
   readonly hostRewrite:
     | { readonly kind: "none" }
     | { readonly kind: "literal"; readonly value: string }
     | { readonly kind: "header"; readonly header: string }
+    | { readonly kind: "path-regex"; readonly regex: Regex; readonly substitution: string }
     | { readonly kind: "auto" };
   readonly appendXForwardedHost: boolean;
   readonly retry: RetryPolicy | undefined;
@@ -108,12 +136,21 @@ export interface Forward {
   /** Upgrade types this route allows or forbids beyond the listener's. */
   readonly upgrades: ReadonlyMap<string, boolean>;
   readonly internalRedirect:
-    | { readonly maxRedirects: number; readonly statuses: readonly number[] }
+    | {
+        readonly maxRedirects: number;
+        readonly statuses: readonly number[];
+        readonly allowCrossScheme: boolean;
+      }
     | undefined;
 }
 
 export type ClusterChoice =
-  | { readonly kind: "one"; readonly cluster: string }
+  | {
+      readonly kind: "one";
+      readonly cluster: string;
+      /** What choosing gives, made once. */
+      readonly chosen: { readonly cluster: string; readonly weighted: undefined };
+    }
   | {
       readonly kind: "weighted";
       readonly total: number;
@@ -122,7 +159,9 @@ export type ClusterChoice =
   | { readonly kind: "header"; readonly header: string };
 
 export interface WeightedCluster {
+  /** "" when a header names it. */
   readonly cluster: string;
+  readonly clusterHeader: string | undefined;
   readonly weight: number;
   readonly requestHeaders: HeaderMutations;
   readonly responseHeaders: HeaderMutations;
