@@ -25,6 +25,8 @@ export interface TelemetryEnvironment {
   sink(path: string): LineSink;
   /** %ENVIRONMENT(X)% and custom tags. */
   variable(name: string): string | undefined;
+  /** [0, 1): sampling. */
+  random(): number;
 }
 
 const silent: LineSink = { write: () => undefined };
@@ -44,5 +46,6 @@ export function inertEnvironment(proxy: Partial<ProxyIdentity> = {}): TelemetryE
     },
     sink: () => silent,
     variable: () => undefined,
+    random: () => 0.5,
   };
 }

@@ -22,6 +22,8 @@ export interface PeerWorkload {
 export interface UpstreamRecord {
   /** As configured: `inbound-vip|80|http|host`. */
   readonly cluster: string;
+  /** %UPSTREAM_CLUSTER%: the cluster's alt_stat_name as configured; undefined prints the name. */
+  readonly statName?: string | undefined;
   /** From the cluster's metadata. */
   readonly service:
     | { readonly host: string; readonly name: string; readonly namespace: string }
@@ -31,11 +33,24 @@ export interface UpstreamRecord {
   /** As Envoy prints it: endpoint id for internal addresses. */
   readonly hostText: string | undefined;
   readonly localAddress: string | undefined;
+  readonly protocol?: HttpProtocol | undefined;
   readonly peer: PeerWorkload | undefined;
   readonly failureReason: string | undefined;
   readonly attempts: number;
   /** From the first octet sent upstream to the answer's head. */
   readonly serviceTimeMs: number | undefined;
+}
+
+/** Moments in milliseconds since the stream began; undefined: it did not happen, or nobody looked. */
+export interface StreamTiming {
+  /** The request's last octet came. */
+  readonly requestEndMs?: number | undefined;
+  readonly upstreamFirstSentMs?: number | undefined;
+  readonly upstreamLastSentMs?: number | undefined;
+  readonly upstreamFirstReceivedMs?: number | undefined;
+  readonly upstreamLastReceivedMs?: number | undefined;
+  readonly responseFirstSentMs?: number | undefined;
+  readonly responseLastSentMs?: number | undefined;
 }
 
 export interface StreamRecord {
@@ -45,6 +60,7 @@ export interface StreamRecord {
   readonly source: PeerWorkload | undefined;
   readonly startWallMs: number;
   readonly durationMs: number;
+  readonly timing?: StreamTiming | undefined;
   /** Octets of bodies; wire octets with heads are the next two. */
   readonly bytesReceived: number;
   readonly bytesSent: number;
@@ -72,4 +88,7 @@ export interface HttpRecord {
   readonly grpcStatus: string | undefined;
   readonly requestMessages: number;
   readonly responseMessages: number;
+  /** The matched route's decorator: the span's name. */
+  readonly operation?: string | undefined;
+  readonly traceId?: string | undefined;
 }

@@ -1,5 +1,6 @@
 /** What a stream's record gives to expressions, under Envoy's names; computed when asked for. */
 import type { Fields } from "../../http/message.ts";
+import { grpcStatusOf } from "../grpc-status.ts";
 import { peerField, peerStructure } from "../peer.ts";
 import type { HttpRecord, PeerWorkload, StreamRecord } from "../record.ts";
 import { flagBits } from "../response-flags.ts";
@@ -100,16 +101,14 @@ function queryOf(path: string): string {
   return start < 0 ? "" : (path.slice(start + 1).split("#", 1)[0] ?? "");
 }
 
-/** Only of gRPC answers. */
-export function grpcStatusOf({ grpcStatus }: HttpRecord): bigint | undefined {
-  return grpcStatus !== undefined && /^\d{1,9}$/.test(grpcStatus) ? BigInt(grpcStatus) : undefined;
-}
-
 const response: Group = {
   code: ({ http }) => (http === undefined || http.status === 0 ? undefined : BigInt(http.status)),
   code_details: ({ details }) => details,
   flags: ({ flags }) => flagBits(flags),
-  grpc_status: fromRequest(grpcStatusOf),
+  grpc_status: fromRequest((http) => {
+    const status = grpcStatusOf(http);
+    return status === undefined ? undefined : BigInt(status);
+  }),
   headers: ({ http }) => new HeaderMap(http?.responseFields),
   headers_bytes: ({ http }) => BigInt(bytesOf(http?.responseFields)),
   trailers: ({ http }) => new HeaderMap(http?.trailers),
