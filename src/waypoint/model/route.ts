@@ -57,8 +57,8 @@ export interface UriTemplate {
   matches(path: string): boolean;
 }
 
-export interface Route {
-  readonly name: string;
+/** What a request must be for a route, or for a rule of jwt_authn. */
+export interface RouteMatch {
   readonly path: PathMatcher;
   readonly headers: readonly HeaderMatcher[];
   readonly query: readonly QueryMatcher[];
@@ -66,6 +66,10 @@ export interface Route {
   /** match.grpc: only requests with content-type application/grpc. */
   readonly grpcOnly: boolean;
   readonly fraction: Fraction | undefined;
+}
+
+export interface Route extends RouteMatch {
+  readonly name: string;
   readonly action: RouteAction;
   readonly requestHeaders: HeaderMutations;
   readonly responseHeaders: HeaderMutations;

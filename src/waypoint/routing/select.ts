@@ -1,7 +1,14 @@
 /** Which route takes a request: the virtual host by its authority, then the first route that matches. Pure. */
 import type { RequestHead } from "../http/message.ts";
 import type { Fraction, HeaderMatcher, MetadataMatcher, QueryMatcher } from "../model/matchers.ts";
-import type { HostIndex, PathMatcher, Route, RouteTable, VirtualHost } from "../model/route.ts";
+import type {
+  HostIndex,
+  PathMatcher,
+  Route,
+  RouteMatch,
+  RouteTable,
+  VirtualHost,
+} from "../model/route.ts";
 import {
   inFraction,
   type Metadata,
@@ -93,7 +100,7 @@ export type Mismatch =
 
 /** `path` is the request's path without query. Undefined: everything holds. */
 export function firstMismatch(
-  route: Route,
+  route: RouteMatch,
   path: string,
   head: RequestHead,
   facts: SelectFacts,
