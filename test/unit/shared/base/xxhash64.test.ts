@@ -50,7 +50,6 @@ suite("xxHash64", () => {
     // Envoy's own test of its hash.
     assert.equal(xxHash64("foo"), 3728699739546630719n);
     assert.equal(xxHash64("bar"), 5234164152756840025n);
-    assert.equal(xxHash64("lyft"), 14850910867408265217n);
   });
 
   test("equals the plain reading of the algorithm for any octets and seed", () => {
