@@ -10,6 +10,8 @@ export interface AdminRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage["headers"];
+  /** Of the client. */
+  readonly remoteAddress: string | undefined;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
 }
@@ -86,6 +88,7 @@ async function answerOf(
       path: url.pathname,
       query: url.searchParams,
       headers: request.headers,
+      remoteAddress: request.socket.remoteAddress,
       signal,
     });
   } catch (thrown) {

@@ -92,10 +92,6 @@ export class Catalog<ClusterPlan, EndpointPlan> {
       this.#clusters.delete(name);
       if (cluster !== undefined && this.#namedInForce.has(name)) this.#leaving.set(name, cluster);
     }
-    const wanted = new Set(this.endpointNames());
-    for (const { endpointsName } of this.#leaving.values())
-      if (endpointsName !== undefined) wanted.add(endpointsName);
-    for (const name of this.#endpoints.keys()) if (!wanted.has(name)) this.#dropEndpoints(name);
     this.#settle();
     return problems;
   }
@@ -181,6 +177,7 @@ export class Catalog<ClusterPlan, EndpointPlan> {
     const cold = this.cold();
     const waits = cold.length > 0 && !this.#deadlinePassed;
     if (!waits) this.#enforce(cold);
+    this.#forgetEndpoints();
     const clusters = new Map<string, ClusterPlan>();
     for (const [name, { plan }] of this.#leaving) clusters.set(name, plan);
     for (const [name, { plan }] of this.#clusters) clusters.set(name, plan);
@@ -189,6 +186,14 @@ export class Catalog<ClusterPlan, EndpointPlan> {
       : { main: this.#main, terminate: this.#terminate };
     state.swap({ main, terminate, clusters: live.update(clusters, this.#endpoints) });
     this.#watchDeadline(waits || this.#leaving.size > 0);
+  }
+
+  /** Endpoints of clusters that are gone: the control plane does not say so of them. */
+  #forgetEndpoints(): void {
+    const wanted = new Set(this.endpointNames());
+    for (const { endpointsName } of this.#leaving.values())
+      if (endpointsName !== undefined) wanted.add(endpointsName);
+    for (const name of this.#endpoints.keys()) if (!wanted.has(name)) this.#dropEndpoints(name);
   }
 
   /** The newest listener is in force from now on; clusters that nobody points at any more may go. */

@@ -1,0 +1,180 @@
+/** A catalog over compilers that do next to nothing, and live clusters that remember what they were told. */
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { createLogger, LogFilter } from "../../../../src/shared/telemetry/logger.ts";
+import {
+  Cluster_DiscoveryType,
+  ClusterSchema,
+} from "../../../../src/shared/wire/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { ClusterLoadAssignmentSchema } from "../../../../src/shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { ListenerSchema } from "../../../../src/shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
+import {
+  type DeltaDiscoveryResponse,
+  DeltaDiscoveryResponseSchema,
+} from "../../../../src/shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { CompileError } from "../../../../src/waypoint/compile/notes.ts";
+import type { TcpChain } from "../../../../src/waypoint/model/chain.ts";
+import { Catalog } from "../../../../src/waypoint/xds/catalog.ts";
+import type { LiveClusters, ResourceCompilers } from "../../../../src/waypoint/xds/compilers.ts";
+import { StateHolder } from "../../../../src/waypoint/xds/state.ts";
+import { clusterType, endpointsType, listenerType } from "../../../../src/waypoint/xds/types.ts";
+import { FakeClock } from "../../../support/clock.ts";
+
+export interface LiveView {
+  readonly clusters: readonly string[];
+  readonly endpoints: readonly string[];
+}
+
+export interface Rig {
+  readonly catalog: Catalog<string, string>;
+  readonly state: StateHolder;
+  readonly clock: FakeClock;
+  /** What the live clusters were told last. */
+  readonly live: () => LiveView;
+  readonly log: string[];
+}
+
+/** A TCP chain of this name that leads to these clusters. */
+function chainTo(name: string, clusters: readonly string[]): TcpChain {
+  return {
+    kind: "tcp",
+    name,
+    filters: [],
+    clusters: { total: 1, clusters: clusters.map((cluster) => ({ cluster, weight: 1 })) },
+    hashPolicy: [],
+    idleTimeoutMs: 0,
+    maxConnectionDurationMs: 0,
+    accessLogs: [],
+    stats: undefined,
+  };
+}
+
+/** The stat prefix of a listener stands for the clusters its only chain names; "bad" does not compile. */
+const compilers: ResourceCompilers<string, string> = {
+  cluster: (message, notes) => {
+    if (message.altStatName === "bad") throw new CompileError("lb_policy", "is not supported");
+    if (message.altStatName === "odd") notes.decorates("alt_stat_name", "names statistics");
+    return `${message.name}#${message.altStatName}`;
+  },
+  endpointsName: (message) =>
+    message.clusterDiscoveryType.case === "type" &&
+    message.clusterDiscoveryType.value === Cluster_DiscoveryType.EDS
+      ? message.name
+      : undefined,
+  endpoints: (message) => message.clusterName,
+  main: (message) => {
+    if (message.statPrefix === "bad") throw new CompileError("filter_chains[0]", "is bad");
+    const chain = chainTo("c", message.statPrefix.split(","));
+    return {
+      matcher: { match: () => ({ kind: "chain", chain }) },
+      chains: new Map([["c", chain]]),
+      accessLogs: [],
+    };
+  },
+  terminate: (message) => ({
+    addresses: [{ host: "0.0.0.0", port: Number(message.statPrefix) }],
+    trustDomains: ["cluster.local"],
+    maxStreams: 100,
+    pingIntervalMs: 10_000,
+    pingTimeoutMs: 20_000,
+    accessLogs: [],
+    listenerAccessLogs: [],
+  }),
+};
+
+export function catalogRig(): Rig {
+  let view: LiveView = { clusters: [], endpoints: [] };
+  const live: LiveClusters<string, string> = {
+    update: (clusters, endpoints) => {
+      view = { clusters: [...clusters.values()].sort(), endpoints: [...endpoints.keys()].sort() };
+      return { get: () => undefined };
+    },
+  };
+  const state = new StateHolder({ get: () => undefined });
+  const clock = new FakeClock();
+  const log: string[] = [];
+  const catalog = new Catalog<string, string>({
+    compilers,
+    live,
+    state,
+    clock,
+    log: createLogger(
+      { clock, filter: new LogFilter("debug"), format: "plain", write: (line) => log.push(line) },
+      "xds",
+    ),
+    warmingDeadlineMs: 15_000,
+  });
+  return { catalog, state, clock, live: () => view, log };
+}
+
+interface ResponseInit {
+  readonly resources?: NonNullable<
+    MessageInitShape<typeof DeltaDiscoveryResponseSchema>["resources"]
+  >;
+  readonly removed?: readonly string[];
+}
+
+export function response(typeUrl: string, init: ResponseInit): DeltaDiscoveryResponse {
+  return create(DeltaDiscoveryResponseSchema, {
+    typeUrl,
+    nonce: "n",
+    resources: init.resources ?? [],
+    removedResources: [...(init.removed ?? [])],
+  });
+}
+
+/** EDS clusters by name; `name!` needs no endpoints, `name#text` sets alt_stat_name. */
+export function clusters(...specs: readonly string[]): DeltaDiscoveryResponse {
+  return response(clusterType, {
+    resources: specs.map((spec) => {
+      const [rest = "", altStatName = ""] = spec.split("#");
+      const name = rest.replace("!", "");
+      const type = rest.endsWith("!") ? Cluster_DiscoveryType.STATIC : Cluster_DiscoveryType.EDS;
+      const message = create(ClusterSchema, {
+        name,
+        altStatName,
+        clusterDiscoveryType: { case: "type", value: type },
+      });
+      return {
+        name,
+        version: "1",
+        resource: { typeUrl: clusterType, value: toBinary(ClusterSchema, message) },
+      };
+    }),
+  });
+}
+
+export function endpoints(...names: readonly string[]): DeltaDiscoveryResponse {
+  return response(endpointsType, {
+    resources: names.map((name) => ({
+      name,
+      version: "1",
+      resource: {
+        typeUrl: endpointsType,
+        value: toBinary(
+          ClusterLoadAssignmentSchema,
+          create(ClusterLoadAssignmentSchema, { clusterName: name }),
+        ),
+      },
+    })),
+  });
+}
+
+function listener(name: string, statPrefix: string) {
+  const message = create(ListenerSchema, { name, statPrefix });
+  return {
+    name,
+    version: "1",
+    resource: { typeUrl: listenerType, value: toBinary(ListenerSchema, message) },
+  };
+}
+
+/** main_internal whose chain leads to these clusters, and connect_terminate on this port. */
+export function listeners(to: string, port = 15008): DeltaDiscoveryResponse {
+  return response(listenerType, {
+    resources: [listener("main_internal", to), listener("connect_terminate", String(port))],
+  });
+}
+
+export function namedListener(name: string): DeltaDiscoveryResponse {
+  return response(listenerType, { resources: [listener(name, "")] });
+}
