@@ -5,6 +5,7 @@ import type { PerRouteSettings } from "../../filters/per-route.ts";
 import type { Notes, Path } from "../notes.ts";
 import { compileCors, compileCorsPolicy } from "./cors.ts";
 import { compileFault, compileFaultPlan } from "./fault.ts";
+import { compileJwt } from "./jwt.ts";
 import { compileHttpRbac, compileNetworkRbac } from "./rbac.ts";
 import type { TypedConfig } from "./typed-config.ts";
 
@@ -30,6 +31,7 @@ export const httpFilterCompilers: ReadonlyMap<string, NamedCompiler<HttpFilter>>
   [`${http}.rbac.v3.RBAC`, compileHttpRbac],
   [`${http}.fault.v3.HTTPFault`, compileFault],
   [`${http}.cors.v3.Cors`, compileCors],
+  [`${http}.jwt_authn.v3.JwtAuthentication`, compileJwt],
 ]);
 
 export const networkFilterCompilers: ReadonlyMap<string, NamedCompiler<NetworkFilter>> = new Map([

@@ -1,6 +1,6 @@
 /** jwt_authn as plain data (wire/waypoint.md section 6.4). */
 import type { StringMatcher } from "../../model/matchers.ts";
-import type { Route } from "../../model/route.ts";
+import type { RouteMatch } from "../../model/route.ts";
 import type { KeySource } from "./key-source.ts";
 
 export interface JwtConfig {
@@ -13,8 +13,7 @@ export interface JwtConfig {
 }
 
 export interface JwtRule {
-  /** Of a route only the match counts. */
-  readonly match: Pick<Route, "path" | "headers" | "query" | "metadata" | "grpcOnly" | "fraction">;
+  readonly match: RouteMatch;
   /** Undefined: nothing is asked of these requests. */
   readonly requires: JwtRequirement | undefined;
 }

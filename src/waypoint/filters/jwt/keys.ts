@@ -58,9 +58,7 @@ const ED25519_SIGNATURE_BYTES = 64;
 
 /** By what both say of themselves; what one of them leaves open does not count. */
 function isMeant({ kid, alg }: VerificationKey, token: Token): boolean {
-  return (
-    (token.kid === "" || kid === "" || kid === token.kid) && (alg === "" || alg === token.alg)
-  );
+  return (token.kid === "" || kid === "" || kid === token.kid) && (alg === "" || alg === token.alg);
 }
 
 async function signatureHolds(token: Token, key: KeyObject): Promise<boolean> {

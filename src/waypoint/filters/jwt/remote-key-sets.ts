@@ -11,6 +11,9 @@ const FAILURE_PAUSE_MS = 1_000;
 /** How many rounds of prefetching go on without anyone asking for the keys. */
 const UNUSED_ROUNDS = 3;
 
+/** A set that nobody asked for this long belongs to a configuration that is gone. */
+const STALE_MS = 3_600_000;
+
 /** Of the whole program, so that updates of listeners keep what was fetched. */
 export class RemoteKeySets {
   readonly #calls: UpstreamCalls;
@@ -30,10 +33,16 @@ export class RemoteKeySets {
       known.touch();
       return known;
     }
+    this.#sweep();
     const set = new RemoteKeySet(spec, this.#calls, this.#clock, () => this.#sets.delete(key));
     this.#sets.set(key, set);
     set.touch();
     return set;
+  }
+
+  /** Sets of configurations that are gone. */
+  #sweep(): void {
+    for (const [key, set] of this.#sets) if (set.isStale()) this.#sets.delete(key);
   }
 
   close(): void {
@@ -65,6 +74,7 @@ export class RemoteKeySet {
   #fetching: Promise<void> | undefined;
   #timer: Timer | undefined;
   #unusedRounds = 0;
+  #usedMs = 0;
   #closed = false;
 
   constructor(spec: RemoteKeySpec, calls: UpstreamCalls, clock: Clock, forget: () => void) {
@@ -76,18 +86,36 @@ export class RemoteKeySet {
 
   /** Someone may need the keys soon. */
   touch(): void {
-    this.#unusedRounds = 0;
+    this.#used();
     if (this.#spec.prefetch === undefined || this.#closed) return;
     if (this.#timer === undefined && this.#fetching === undefined) void this.#refresh();
   }
 
-  now(): KeysNow {
-    this.#unusedRounds = 0;
-    const nowMs = this.#clock.monotonicMs();
+  /** Keys that are still good; undefined: none, and none are fetched for this. */
+  atHand(): VerificationKeys | undefined {
     const fetched = this.#fetched;
     // Prefetched keys stay good until they are replaced: the timer keeps them fresh as long as the provider answers.
-    if (fetched !== undefined && (this.#timer !== undefined || nowMs < fetched.untilMs))
-      return { kind: "keys", keys: fetched.keys };
+    const prefetching = this.#spec.prefetch !== undefined && !this.#closed;
+    return fetched !== undefined && (prefetching || this.#clock.monotonicMs() < fetched.untilMs)
+      ? fetched.keys
+      : undefined;
+  }
+
+  isStale(): boolean {
+    const idleMs = this.#clock.monotonicMs() - this.#usedMs;
+    return this.#timer === undefined && this.#fetching === undefined && idleMs > STALE_MS;
+  }
+
+  #used(): void {
+    this.#unusedRounds = 0;
+    this.#usedMs = this.#clock.monotonicMs();
+  }
+
+  now(): KeysNow {
+    this.#used();
+    const keys = this.atHand();
+    if (keys !== undefined) return { kind: "keys", keys };
+    const nowMs = this.#clock.monotonicMs();
     if (this.#failure !== undefined && nowMs < this.#failure.untilMs)
       return { kind: "failed", reason: this.#failure.reason };
     return { kind: "pending", fetched: this.#refresh() };

@@ -1,7 +1,7 @@
 /** Tokens whose signature was found good, kept so that the next request with the same token costs a lookup. */
 import type { Token } from "./token.ts";
 
-const MAX_TOKENS = 2_000;
+const MAX_TOKENS = 1_000;
 /** Longer tokens are verified each time, as the reference does: a few of them would fill the cache. */
 const MAX_CACHED_CHARS = 4_096;
 
