@@ -1,0 +1,88 @@
+/** What is known of a request, for logs, metrics and traces. */
+
+import { Fields } from "../http/message.ts";
+import type { DownstreamInfo, RefusedRequest } from "../http/stream.ts";
+import type { HttpChain } from "../model/chain.ts";
+import type { StreamRecord, UpstreamRecord } from "../telemetry/record.ts";
+import type { ExchangeDeps } from "./deps.ts";
+import type { Exchange } from "./exchange.ts";
+
+export function httpRecord(exchange: Exchange, upstream: UpstreamRecord | undefined): StreamRecord {
+  const { stream, deps, downstream, response, trailers } = exchange;
+  return {
+    kind: "http",
+    chain: exchange.chain.name,
+    downstream,
+    source: deps.sourcePeer(downstream),
+    startWallMs: exchange.startWallMs,
+    durationMs: deps.clock.monotonicMs() - exchange.startMs,
+    bytesReceived: exchange.bytesReceived,
+    bytesSent: exchange.bytesSent,
+    wireBytesReceived: stream.wireBytesReceived,
+    wireBytesSent: stream.wireBytesSent,
+    flags: exchange.flags,
+    details: exchange.details,
+    connectionTerminationDetails: undefined,
+    routeName: exchange.routeName,
+    upstream,
+    metadata: exchange.metadata,
+    decisions: exchange.decisions,
+    http: {
+      protocol: stream.protocol,
+      request: exchange.head,
+      originalPath: exchange.originalPath,
+      status: exchange.status,
+      responseFields: response?.fields,
+      trailers,
+      grpcStatus: trailers?.get("grpc-status") ?? response?.fields.get("grpc-status"),
+      requestMessages: exchange.requestMessages?.count ?? 0,
+      responseMessages: exchange.responseMessages?.count ?? 0,
+    },
+  };
+}
+
+/** Of a request that the codec refused. */
+export function refusedRecord(
+  deps: ExchangeDeps,
+  chain: HttpChain,
+  refused: RefusedRequest,
+  downstream: DownstreamInfo,
+): StreamRecord {
+  return {
+    kind: "http",
+    chain: chain.name,
+    downstream,
+    source: deps.sourcePeer(downstream),
+    startWallMs: deps.clock.wallMs(),
+    durationMs: 0,
+    bytesReceived: 0,
+    bytesSent: 0,
+    wireBytesReceived: refused.wireBytesReceived,
+    wireBytesSent: refused.wireBytesSent,
+    flags: refused.flags,
+    details: refused.details,
+    connectionTerminationDetails: undefined,
+    routeName: undefined,
+    upstream: undefined,
+    metadata: new Map(),
+    decisions: [],
+    http: {
+      protocol: refused.protocol,
+      request: {
+        method: "",
+        scheme: "http",
+        authority: "",
+        path: "",
+        fields: new Fields(),
+        upgrade: undefined,
+      },
+      originalPath: "",
+      status: refused.status,
+      responseFields: undefined,
+      trailers: undefined,
+      grpcStatus: undefined,
+      requestMessages: 0,
+      responseMessages: 0,
+    },
+  };
+}
