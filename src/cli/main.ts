@@ -29,6 +29,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "print a bearer token for a component of the mesh",
     load: () => import("./token.ts"),
   },
+  waypoint: {
+    summary: "route, judge and count the requests of a namespace's services",
+    load: () => import("./waypoint.ts"),
+  },
   why: {
     summary: "say why a connection gets through or does not, and what would change it",
     load: () => import("./why.ts"),
@@ -72,9 +76,17 @@ function exitCodeOf(thrown: unknown, io: CommandIo): number {
   return thrown instanceof UsageFailure ? 2 : 1;
 }
 
+/** Images of the reference are told `proxy <role> …`; where one of ours is named in their place, it understands. */
+function standIn(args: readonly string[]): readonly string[] {
+  const [first, role, ...rest] = args;
+  return first === "proxy" && (role === "waypoint" || role === "ztunnel")
+    ? [role, first, ...rest]
+    : args;
+}
+
 /** Runs one command line (without the program name) to its end; resolves to the exit code. */
 export async function main(args: readonly string[], io: CommandIo): Promise<number> {
-  const [name, ...rest] = args;
+  const [name, ...rest] = standIn(args);
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
     (name === undefined ? io.stderr : io.stdout)(helpText());
     return name === undefined ? 2 : 0;
