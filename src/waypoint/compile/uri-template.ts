@@ -1,83 +1,63 @@
 /**
- * URI templates as Envoy's uri_template extension has them: `*` is one segment or a part of one, `**` anything to the
- * end, `{name}` and `{name=pattern}` the same with a name. Matched in linear time, as a regular expression.
+ * URI templates (envoy.path.match.uri_template): `*` is one path segment's text, `**` is any rest, `{name=pattern}` a variable.
+ * Turned into an expression over the characters of a path, so that matching stays linear.
  */
 import type { UriTemplate } from "../model/route.ts";
 import { CompileError, type Path } from "./notes.ts";
 import { regexOf } from "./regex.ts";
 
-/** pchar of RFC 3986 without the asterisk, which is an operator. */
-const SEGMENT_CHARS = "a-zA-Z0-9\\-._~%!$&'()+,;:@=";
-const ONE_SEGMENT = `[${SEGMENT_CHARS}]+`;
-const ANY_SEGMENTS = `[${SEGMENT_CHARS}/]*`;
-const LITERAL = /^[a-zA-Z0-9\-._~%!$&'()+,;:@=/]$/;
-const VARIABLE_NAME = /^[a-zA-Z]\w{0,15}$/;
+/** RFC 3986's characters of a segment, without `*`, which the pattern language keeps for itself. */
+const segmentCharacter = "[a-zA-Z0-9._~%!$&'()+,;:@=-]";
+const restCharacter = "[a-zA-Z0-9._~%!$&'()+,;:@=/-]";
+const literal = /[a-zA-Z0-9._~%!$&'()+,;:@=/-]/;
+
 const MAX_VARIABLES = 5;
 
 export function compileUriTemplate(source: string, path: Path): UriTemplate {
-  const regex = regexOf(new TemplateReader(source, path).pattern(), path);
+  const refuse = (problem: string) => new CompileError(path, `"${source}" ${problem}`);
+  if (!source.startsWith("/")) throw refuse("does not begin with a slash");
+  const pieces = piecesOf(withoutVariables(source, refuse), refuse);
+  const rest = pieces.indexOf("**");
+  if (rest !== -1 && pieces.slice(rest + 1).some((piece) => piece.startsWith("*")))
+    throw refuse("has an operator after **");
+  const expression = pieces.map(pieceExpression).join("");
+  const regex = regexOf(expression, path);
   return { source, matches: (text) => regex.fullMatch(text) };
 }
 
-class TemplateReader {
-  readonly #source: string;
-  readonly #path: Path;
-  readonly #variables = new Set<string>();
-  #sawDoubleStar = false;
+function pieceExpression(piece: string): string {
+  if (piece === "**") return `${restCharacter}*`;
+  if (piece === "*") return `${segmentCharacter}+`;
+  return piece.replace(/[.$()+]/g, "\\$&");
+}
 
-  constructor(source: string, path: Path) {
-    this.#source = source;
-    this.#path = path;
-  }
+type Refuse = (problem: string) => CompileError;
 
-  pattern(): string {
-    if (!this.#source.startsWith("/")) this.#refuse("does not start with a slash");
-    return this.#part(this.#source, true);
-  }
+/** Names do not matter for matching: `{a=videos/*}` becomes `videos/*`. */
+function withoutVariables(source: string, refuse: Refuse): string {
+  const names = new Set<string>();
+  const plain = source.replace(/\{([^{}]*)\}/g, (_whole, inside: string) => {
+    const equals = inside.indexOf("=");
+    const name = equals === -1 ? inside : inside.slice(0, equals);
+    if (!/^[a-zA-Z][a-zA-Z0-9_]{0,15}$/.test(name)) throw refuse(`has the variable name "${name}"`);
+    if (names.has(name)) throw refuse(`has the variable ${name} twice`);
+    names.add(name);
+    if (equals === inside.length - 1) throw refuse(`has no pattern for ${name}`);
+    return equals === -1 ? "*" : inside.slice(equals + 1);
+  });
+  if (names.size > MAX_VARIABLES) throw refuse(`has more than ${MAX_VARIABLES} variables`);
+  return plain;
+}
 
-  #part(text: string, variablesAllowed: boolean): string {
-    let pattern = "";
-    for (let at = 0; at < text.length; ) {
-      const char = text[at] ?? "";
-      if (text.startsWith("**", at)) {
-        pattern += this.#operator(ANY_SEGMENTS);
-        this.#sawDoubleStar = true;
-        at += 2;
-      } else if (char === "*") {
-        pattern += this.#operator(ONE_SEGMENT);
-        at += 1;
-      } else if (char === "{" && variablesAllowed) {
-        const end = text.indexOf("}", at);
-        if (end < 0) this.#refuse("has an opening brace without a closing one");
-        pattern += this.#variable(text.slice(at + 1, end));
-        at = end + 1;
-      } else {
-        if (!LITERAL.test(char)) this.#refuse(`has a ${JSON.stringify(char)} in it`);
-        pattern += char.replace(/[.$()+]/, "\\$&");
-        at += 1;
-      }
-    }
-    return pattern;
+/** `*`, `**` and the text between them. */
+function piecesOf(plain: string, refuse: Refuse): readonly string[] {
+  const pieces: string[] = [];
+  for (const piece of plain.match(/\*+|[^*]+/g) ?? []) {
+    if (/^\*{3}/.test(piece)) throw refuse("has more than two stars in a row");
+    if (!piece.startsWith("*"))
+      for (const character of piece)
+        if (!literal.test(character)) throw refuse(`has the character "${character}"`);
+    pieces.push(piece);
   }
-
-  #operator(pattern: string): string {
-    if (this.#sawDoubleStar) this.#refuse("has an operator after **");
-    return pattern;
-  }
-
-  #variable(text: string): string {
-    const equals = text.indexOf("=");
-    const name = equals < 0 ? text : text.slice(0, equals);
-    if (!VARIABLE_NAME.test(name)) this.#refuse(`has a variable with the name ${name}`);
-    if (this.#variables.has(name)) this.#refuse(`has the variable ${name} twice`);
-    this.#variables.add(name);
-    if (this.#variables.size > MAX_VARIABLES) this.#refuse("has too many variables");
-    const inner = equals < 0 ? "*" : text.slice(equals + 1);
-    if (inner === "") this.#refuse(`has an empty pattern for ${name}`);
-    return this.#part(inner, false);
-  }
-
-  #refuse(problem: string): never {
-    throw new CompileError(this.#path, `the template ${this.#source} ${problem}`);
-  }
+  return pieces;
 }

@@ -96,12 +96,14 @@ function describeMismatch(
   for (const query of route.query)
     if (query === mismatch)
       return `needs ${describeQuery(query)}; it is ${found(queryParameter(head.path, query.name))}`;
-  for (const metadata of route.metadata)
-    if (metadata === mismatch) {
-      const value = metadataAt(facts.metadata, metadata.filter, metadata.path);
-      return `needs ${describeMetadata(metadata)}; it is ${value === undefined ? "absent" : JSON.stringify(value)}`;
-    }
-  return "does not match";
+  const metadata = route.metadata.find((one) => one === mismatch);
+  return metadata === undefined ? "does not match" : describeMissingMetadata(metadata, facts);
+}
+
+function describeMissingMetadata(matcher: MetadataMatcher, facts: SelectFacts): string {
+  const value = metadataAt(facts.metadata, matcher.filter, matcher.path);
+  const text = value === undefined ? "absent" : JSON.stringify(value);
+  return `needs ${describeMetadata(matcher)}; it is ${text}`;
 }
 
 function describePath(path: PathMatcher): string {
