@@ -10,7 +10,7 @@ import type { HttpFilter } from "../../filters/filter.ts";
 import type { JwtConfig, JwtProvider, JwtRequirement, JwtRule } from "../../filters/jwt/config.ts";
 import { JwtFilter } from "../../filters/jwt/filter.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "../notes.ts";
-import { compileRouteMatch } from "../route-match.ts";
+import { compileMatch } from "../route-match.ts";
 import { compileProvider } from "./jwt-provider.ts";
 import { compileRequirement } from "./jwt-requirement.ts";
 import { readConfig, type TypedConfig } from "./typed-config.ts";
@@ -72,8 +72,7 @@ function compileRule(
   checkFields(message, RequirementRuleSchema, path, notes, {
     used: ["match", "requires", "requirement_name"],
   });
-  if (message.match === undefined) throw new CompileError(at(path, "match"), "is missing");
-  const match = compileRouteMatch(message.match, at(path, "match"), notes);
+  const match = compileMatch(message.match, at(path, "match"), notes);
   const { requirementType } = message;
   switch (requirementType.case) {
     case undefined:

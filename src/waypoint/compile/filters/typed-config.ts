@@ -7,6 +7,7 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
+import { describeError } from "../../../shared/base/errors.ts";
 import { TypedStructSchema as UdpaTypedStructSchema } from "../../../shared/wire/gen/udpa/type/v1/typed_struct_pb.js";
 import { TypedStructSchema as XdsTypedStructSchema } from "../../../shared/wire/gen/xds/type/v3/typed_struct_pb.js";
 import { CompileError, type Path } from "../notes.ts";
@@ -45,8 +46,8 @@ export function readConfig<Schema extends DescMessage>(
   if (config.kind === "message") return decoded(schema, config.bytes, path);
   try {
     return fromJson(schema, config.value);
-  } catch (error) {
-    throw new CompileError(path, `is not a ${schema.typeName}: ${String(error)}`);
+  } catch (cause) {
+    throw unreadable(schema, path, cause);
   }
 }
 
@@ -57,7 +58,12 @@ function decoded<Schema extends DescMessage>(
 ): MessageShape<Schema> {
   try {
     return fromBinary(schema, bytes);
-  } catch (error) {
-    throw new CompileError(path, `does not decode as ${schema.typeName}: ${String(error)}`);
+  } catch (cause) {
+    throw unreadable(schema, path, cause);
   }
+}
+
+function unreadable(schema: DescMessage, path: Path, cause: unknown): CompileError {
+  const problem = `does not decode as ${schema.typeName}: ${describeError(cause)}`;
+  return new CompileError(path, problem, { cause });
 }

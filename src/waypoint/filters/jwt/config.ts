@@ -6,7 +6,6 @@ import type { KeySource } from "./key-source.ts";
 export interface JwtConfig {
   readonly providers: ReadonlyMap<string, JwtProvider>;
   readonly rules: readonly JwtRule[];
-  readonly requirements: ReadonlyMap<string, JwtRequirement>;
   readonly bypassCorsPreflight: boolean;
   /** 401 and 403 without a body and details. */
   readonly stripFailureResponse: boolean;
