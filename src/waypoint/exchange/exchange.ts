@@ -1,38 +1,16 @@
-/**
- * One request from its head to the end of its answer: what is done to the head, the filters in their order, the route, then
- * an answer of ours or the router's work. Everything a filter, a format or a record may ask is answered from here.
- */
-import type { Clock } from "../../shared/base/clock.ts";
-import type {
-  FilterDecision,
-  FilterVerdict,
-  MetadataValue,
-  RequestContext,
-} from "../filters/filter.ts";
+import type { FilterVerdict } from "../filters/filter.ts";
 import { httpDate } from "../http/http-date.ts";
-import {
-  Fields,
-  type HttpProtocol,
-  type LocalReply,
-  type RequestHead,
-  type ResponseFlag,
-  type ResponseHead,
-} from "../http/message.ts";
-import type { DownstreamInfo, RequestReceiver, ResetReason, ServerStream } from "../http/stream.ts";
-import type { HttpChain } from "../model/chain.ts";
+import { Fields, type LocalReply, type ResponseFlag, type ResponseHead } from "../http/message.ts";
+import type { RequestReceiver, ResetReason } from "../http/stream.ts";
 import type { Forward, Route } from "../model/route.ts";
-import type { FormatUpstream } from "../routing/format.ts";
 import { chooseCluster } from "../routing/forward.ts";
 import { redirectUrl } from "../routing/redirect.ts";
-import { selectRoute } from "../routing/select.ts";
 import type { StreamRecord } from "../telemetry/record.ts";
 import type { RecordSource, RequestTrace } from "../telemetry/request-telemetry.ts";
-import type { Clusters } from "../upstream/upstream.ts";
 import { checkRequest, upgradeAllowed } from "./checks.ts";
 import { Deadlines } from "./deadlines.ts";
-import type { ExchangeDeps } from "./deps.ts";
 import { EarlyBody } from "./early-body.ts";
-import { isGrpc, MessageCounter } from "./grpc.ts";
+import { RequestFacts } from "./facts.ts";
 import type { RouterHost } from "./host.ts";
 import { readyReply } from "./local-reply.ts";
 import { httpRecord } from "./records.ts";
