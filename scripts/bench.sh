@@ -1,6 +1,14 @@
 #!/bin/sh
-# Measures the data path between two nodes in a sandbox of its own: npm run bench [-- --seconds 3] [-- --tests bulk1,c32,conn]
+# Measures what the mesh costs on this machine: npm run bench [-- --quick] [-- --stacks direct,ambit] [-- --compare <git ref>]
+# `npm run bench -- datapath` measures the bare data path alone.
 . "$(dirname "$0")/prepare.sh"
 prepare_npm
-prepare_tools ip:iproute2 iperf3:iperf3 wrk:wrk openssl:openssl
-exec node test/bench/datapath/run.ts "$@"
+if [ "${1:-}" = datapath ]; then
+  shift
+  prepare_tools ip:iproute2 iperf3:iperf3 wrk:wrk openssl:openssl
+  exec node test/bench/datapath/run.ts "$@"
+fi
+prepare_tools ip:iproute2 nft:nftables ss:iproute2 curl:curl iperf3:iperf3 wrk:wrk h2load:nghttp2-client nginx:nginx-light
+prepare_envoy
+prepare_bundle
+exec node --max-semi-space-size=1 --single-threaded-gc dist/ambit.mjs bench "$@"

@@ -9,6 +9,10 @@ interface CommandEntry {
 }
 
 const commands: Readonly<Record<string, CommandEntry>> = {
+  bench: {
+    summary: "measure what the mesh costs on this machine",
+    load: () => import("./bench.ts"),
+  },
   controlplane: {
     summary: "tell the mesh's proxies what they must know and issue their certificates",
     load: () => import("./controlplane.ts"),

@@ -1,0 +1,48 @@
+/** What a reader must know to judge the numbers: machine, kernel, versions, load before the start. */
+import { execFileSync } from "node:child_process";
+import { cpus, loadavg, release, totalmem } from "node:os";
+
+export interface Environment {
+  /** UTC, to the second. */
+  readonly takenAt: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGb: number;
+  readonly kernel: string;
+  readonly node: string;
+  readonly openssl: string;
+  readonly loadBefore: number;
+  readonly tools: readonly string[];
+}
+
+const tools: readonly (readonly [command: string, ...args: string[]])[] = [
+  ["wrk", "--version"],
+  ["h2load", "--version"],
+  ["iperf3", "--version"],
+  ["nginx", "-v"],
+];
+
+export function describeEnvironment(): Environment {
+  return {
+    takenAt: firstLine("date", ["-u", "+%Y-%m-%dT%H:%M:%SZ"]),
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 1024 ** 3),
+    kernel: release(),
+    node: process.version,
+    openssl: process.versions.openssl,
+    loadBefore: loadavg()[0] ?? Number.NaN,
+    tools: tools.map(([command, ...args]) => firstLine(command, args)),
+  };
+}
+
+function firstLine(command: string, args: readonly string[]): string {
+  try {
+    const text = execFileSync("sh", ["-c", '"$@" 2>&1 || true', "sh", command, ...args], {
+      encoding: "utf8",
+    });
+    return text.split("\n")[0]?.trim() ?? command;
+  } catch {
+    return `${command}: unknown version`;
+  }
+}

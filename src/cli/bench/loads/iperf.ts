@@ -1,0 +1,34 @@
+/** iperf3: bytes as fast as they go. */
+
+export function iperfCommand(
+  host: string,
+  port: number,
+  streams: number,
+  seconds: number,
+): readonly string[] {
+  return [
+    "iperf3",
+    ...["--client", host, "--port", String(port)],
+    ...["--time", String(seconds), "--parallel", String(streams)],
+    "--json",
+  ];
+}
+
+export interface IperfResult {
+  readonly bytes: number;
+  readonly gbitPerSecond: number;
+}
+
+interface IperfReport {
+  readonly error?: string;
+  readonly end?: {
+    readonly sum_received?: { readonly bytes?: number; readonly bits_per_second?: number };
+  };
+}
+
+export function parseIperf(text: string): IperfResult {
+  const report = JSON.parse(text) as IperfReport;
+  const received = report.end?.sum_received;
+  if (!received?.bytes) throw new Error(`iperf3 moved nothing: ${report.error ?? "no report"}`);
+  return { bytes: received.bytes, gbitPerSecond: (received.bits_per_second ?? 0) / 1e9 };
+}

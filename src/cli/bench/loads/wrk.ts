@@ -1,0 +1,70 @@
+/** wrk: requests over connections that stay open, or a new one for each. */
+import type { Sample } from "../spec.ts";
+
+export interface WrkOptions {
+  readonly url: string;
+  readonly connections: number;
+  readonly seconds: number;
+  readonly headers?: readonly string[];
+  /** A Lua script that chooses requests. */
+  readonly script?: string;
+}
+
+export function wrkCommand(options: WrkOptions): readonly string[] {
+  return [
+    "wrk",
+    "--latency",
+    "--threads",
+    "1",
+    ...["--connections", String(options.connections)],
+    ...["--duration", `${options.seconds}s`],
+    ...["--timeout", "10s"],
+    ...(options.script === undefined ? [] : ["--script", options.script]),
+    ...(options.headers ?? []).flatMap((header) => ["--header", header]),
+    options.url,
+  ];
+}
+
+export interface WrkResult {
+  readonly requests: number;
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p90Ms: number;
+  readonly p99Ms: number;
+  readonly failed: number;
+}
+
+const unitMs: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1_000, m: 60_000 };
+
+function durationMs(text: string | undefined): number {
+  const found = /^([\d.]+)(us|ms|s|m)$/.exec(text ?? "");
+  return found === null ? Number.NaN : Number(found[1]) * (unitMs[found[2] ?? ""] ?? Number.NaN);
+}
+
+/** Throws when the text is not the report of a run that did something. */
+export function parseWrk(text: string): WrkResult {
+  const requests = Number(/(\d+) requests in/.exec(text)?.[1]);
+  if (!(requests > 0)) throw new Error(`wrk made no requests: ${text.trim().slice(0, 200)}`);
+  const percentile = (percent: number): number =>
+    durationMs(new RegExp(`^\\s+${percent}%\\s+(\\S+)`, "m").exec(text)?.[1]);
+  const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);
+  const badStatus = Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
+  const socketErrors = (errors ?? []).slice(1).reduce((sum, count) => sum + Number(count), 0);
+  return {
+    requests,
+    perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]),
+    p50Ms: percentile(50),
+    p90Ms: percentile(90),
+    p99Ms: percentile(99),
+    failed: socketErrors + badStatus,
+  };
+}
+
+export function latencySamples(load: Sample["load"], result: WrkResult): readonly Sample[] {
+  return [
+    { load, figure: "rate", unit: "1/s", value: result.perSecond },
+    { load, figure: "p50", unit: "ms", value: result.p50Ms },
+    { load, figure: "p90", unit: "ms", value: result.p90Ms },
+    { load, figure: "p99", unit: "ms", value: result.p99Ms },
+  ];
+}

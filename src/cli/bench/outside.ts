@@ -1,0 +1,65 @@
+/** Runs a plan: each run in a sandbox of its own, one after the other, with what it measured sent back. */
+import type { CommandIo } from "../command.ts";
+import { type SandboxKind, startInSandbox } from "../world/sandbox.ts";
+import { labelOf } from "./figures.ts";
+import type { RunResult, RunSpec } from "./spec.ts";
+
+export interface Outcome {
+  readonly results: readonly RunResult[];
+  readonly absent: readonly { readonly what: string; readonly reason: string }[];
+}
+
+/** `own` is the command line of the benchmark itself. */
+export async function runPlan(
+  io: CommandIo,
+  kind: SandboxKind,
+  own: readonly string[],
+  plan: readonly RunSpec[],
+): Promise<Outcome> {
+  const results: RunResult[] = [];
+  const absent = new Map<string, string>();
+  for (const [index, spec] of plan.entries()) {
+    if (io.shutdown.aborted) break;
+    io.stderr(`ambit bench: ${index + 1}/${plan.length} ${labelOf(spec)}\n`);
+    const outcome = await runOnce(io, kind, own, spec);
+    if (outcome.kind === "failed") {
+      absent.set(labelOf(spec), outcome.reason);
+      continue;
+    }
+    results.push(outcome.result);
+    for (const { load, reason } of outcome.result.missing)
+      absent.set(`${labelOf(spec)}: ${load}`, reason);
+  }
+  return { results, absent: [...absent].map(([what, reason]) => ({ what, reason })) };
+}
+
+type RunOutcome =
+  | { readonly kind: "measured"; readonly result: RunResult }
+  | { readonly kind: "failed"; readonly reason: string };
+
+function runOnce(
+  io: CommandIo,
+  kind: SandboxKind,
+  own: readonly string[],
+  spec: RunSpec,
+): Promise<RunOutcome> {
+  const command = [...own, "bench", "--inside", JSON.stringify(spec)];
+  const child = startInSandbox(kind, command, ["ignore", "ignore", "pipe", "ipc"]);
+  const said: string[] = [];
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => said.push(text));
+  const end = (): void => void child.kill("SIGKILL");
+  io.shutdown.addEventListener("abort", end, { once: true });
+  return new Promise((resolve) => {
+    let outcome: RunOutcome | undefined;
+    child.on("message", (message) => {
+      outcome = { kind: "measured", result: message as RunResult };
+      end();
+    });
+    child.once("exit", () => {
+      io.shutdown.removeEventListener("abort", end);
+      const reason =
+        said.join("").trim().split("\n").slice(-4).join(" ") || "it ended without a word";
+      resolve(outcome ?? { kind: "failed", reason });
+    });
+  });
+}

@@ -1,0 +1,18 @@
+/** Everything a benchmark found, as it is written to report.json. */
+import type { Environment } from "../environment.ts";
+import type { StackFigures } from "../figures.ts";
+import type { RunResult } from "../spec.ts";
+
+export interface Report {
+  /** ISO 8601. */
+  readonly takenAt: string;
+  /** The command that does the same again. */
+  readonly command: string;
+  readonly environment: Environment;
+  readonly rounds: number;
+  readonly secondsPerLoad: number;
+  readonly stacks: readonly StackFigures[];
+  /** What could not be measured, and why: never left out in silence. */
+  readonly absent: readonly { readonly what: string; readonly reason: string }[];
+  readonly results: readonly RunResult[];
+}

@@ -1,0 +1,161 @@
+/** Our own mesh as it runs in production: redirection, HBONE, policy, metrics, access log. Or Istio's ztunnel in its place. */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { systemClock } from "../../../shared/base/clock.ts";
+import {
+  readRedirectionStatuses,
+  redirectionStatusDir,
+} from "../../../shared/status/redirection.ts";
+import { largeMesh } from "../../world/large-mesh.ts";
+import { Mesh } from "../../world/mesh.ts";
+import {
+  type KubernetesObject,
+  namespaceObject,
+  ObjectFolder,
+  topologyObjects,
+} from "../../world/objects.ts";
+import type { Ground } from "../ground.ts";
+import type { MeshContent } from "../spec.ts";
+import {
+  BENCH_NAMESPACE,
+  ports,
+  SERVER_IP,
+  SYSTEM_NAMESPACE,
+  ZTUNNEL_SERVICE_ACCOUNT,
+} from "../topology.ts";
+import type { Stack, StackOptions } from "./stack.ts";
+
+const ENROLL_DEADLINE_MS = 60_000;
+const EFFECT_DEADLINE_MS = 10_000;
+
+export interface AmbitOptions extends StackOptions {
+  /** Another ztunnel's command line. */
+  readonly ztunnel?: readonly string[];
+}
+
+/** Brings the mesh up and waits until the client's traffic to the server is in it. */
+export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<Stack> {
+  const startedMs = systemClock.monotonicMs();
+  const { world } = ground;
+  const folder = new ObjectFolder(world.path("objects"));
+  folder.write("topology", topologyObjects(world.topology));
+  folder.write("namespaces", [
+    namespaceObject(SYSTEM_NAMESPACE),
+    namespaceObject(BENCH_NAMESPACE, { "istio.io/dataplane-mode": "ambient" }),
+  ]);
+  folder.write("policies", policies(options.content.policies));
+  writeMesh(folder, options.content);
+  const { ztunnel } = options;
+  const mesh = new Mesh(world, {
+    program: options.program,
+    config: folder.path,
+    serviceAccount: `${SYSTEM_NAMESPACE}/${ZTUNNEL_SERVICE_ACCOUNT}`,
+    ...(ztunnel === undefined ? {} : { ztunnelProgram: () => ztunnel }),
+    ztunnelEnv: { LOG_FORMAT: "plain" },
+  });
+  await mesh.start();
+  await untilEnrolled(ground, folder);
+  const nodes = world.topology.nodes.map(({ name }) => name);
+  return {
+    host: SERVER_IP,
+    dataPath: [{ name: "ztunnel", pids: nodes.map((node) => mesh.ztunnel(node).process.pid) }],
+    control: [
+      { name: "controlplane", pids: [mesh.controlPlane.pid] },
+      { name: "nodeagent", pids: nodes.map((node) => mesh.nodeAgent(node).pid) },
+    ],
+    startedInMs: systemClock.monotonicMs() - startedMs,
+    pushToEffectMs: () => pushToEffectMs(ground, folder),
+  };
+}
+
+/** One that is looked at for every connection and lets the client in, and others that stand beside it. */
+function policies(count: number): readonly KubernetesObject[] {
+  return Array.from({ length: Math.max(1, count) }, (_, index) => ({
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name: `allow-${index}`, namespace: BENCH_NAMESPACE },
+    spec: {
+      action: "ALLOW",
+      rules: [
+        {
+          from: [
+            {
+              source: {
+                principals: [
+                  index === 0
+                    ? `cluster.local/ns/${BENCH_NAMESPACE}/sa/client`
+                    : `cluster.local/ns/other-${index}/sa/client`,
+                ],
+              },
+            },
+          ],
+        },
+      ],
+    },
+  }));
+}
+
+function writeMesh(folder: ObjectFolder, { workloads }: MeshContent): void {
+  if (workloads === 0) return;
+  const size = { workloads, services: Math.ceil(workloads / 5), policies: 0 };
+  mkdirSync(`${folder.path}/large`, { recursive: true });
+  for (const { name, objects } of largeMesh(size)) {
+    const text = objects.map((object) => JSON.stringify(object)).join("\n---\n");
+    writeFileSync(`${folder.path}/large/${name}.yaml`, text);
+  }
+}
+
+/** Both pods are redirected, and the server answers through the mesh. */
+async function untilEnrolled(ground: Ground, folder: ObjectFolder): Promise<void> {
+  const deadlineMs = systemClock.monotonicMs() + ENROLL_DEADLINE_MS;
+  const wanted = ["client", "server"].map((name) => ground.pod(name).uid);
+  const statusDir = await redirectionStatusDir(folder.path);
+  for (;;) {
+    if (existsSync(statusDir)) {
+      const readings = await readRedirectionStatuses(statusDir);
+      const uids = readings.flatMap((reading) =>
+        reading.kind === "status" ? reading.status.pods : [],
+      );
+      if (wanted.every((uid) => uids.includes(uid)) && (await reaches(ground))) break;
+    }
+    if (systemClock.monotonicMs() > deadlineMs) throw new Error("the pods did not enter the mesh");
+    await systemClock.sleep(50);
+  }
+  // The last to learn is whoever still sends in plaintext.
+  await systemClock.sleep(1_000);
+}
+
+async function reaches(ground: Ground): Promise<boolean> {
+  const url = `http://${SERVER_IP}:${ports.http}/1k`;
+  const { code } = await ground.inClient(["curl", "-sfo", "/dev/null", "--max-time", "1", url]);
+  return code === 0;
+}
+
+/** A policy that shuts the client out is written, and requests begin one after the other until the first that fails. */
+async function pushToEffectMs(ground: Ground, folder: ObjectFolder): Promise<number> {
+  const deny: KubernetesObject = {
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name: "deny-client", namespace: BENCH_NAMESPACE },
+    spec: {
+      action: "DENY",
+      rules: [
+        { from: [{ source: { principals: [`cluster.local/ns/${BENCH_NAMESPACE}/sa/client`] } }] },
+      ],
+    },
+  };
+  const startedMs = systemClock.monotonicMs();
+  folder.write("deny", [deny]);
+  let beganMs = startedMs;
+  try {
+    while (await reaches(ground)) {
+      beganMs = systemClock.monotonicMs();
+      if (beganMs - startedMs > EFFECT_DEADLINE_MS) throw new Error("a policy had no effect");
+    }
+    return systemClock.monotonicMs() - startedMs;
+  } finally {
+    folder.remove("deny");
+    const deadlineMs = systemClock.monotonicMs() + EFFECT_DEADLINE_MS;
+    while (!(await reaches(ground)) && systemClock.monotonicMs() < deadlineMs)
+      await systemClock.sleep(20);
+  }
+}

@@ -1,0 +1,25 @@
+/** Brings up the stack that a run names. */
+import type { Ground } from "../ground.ts";
+import type { RunSpec } from "../spec.ts";
+import { openAmbit } from "./ambit.ts";
+import { openDirect } from "./direct.ts";
+import { envoyBinary, openSidecars } from "./sidecars.ts";
+import type { Stack } from "./stack.ts";
+
+export function openStack(ground: Ground, spec: RunSpec): Promise<Stack> {
+  switch (spec.stack) {
+    case "direct":
+      return Promise.resolve(openDirect(ground));
+    case "ambit":
+      return openAmbit(ground, spec);
+    case "ztunnel":
+      return openAmbit(ground, { ...spec, ztunnel: [process.env["ZTUNNEL_BIN"] ?? ""] });
+    case "sidecars": {
+      const envoy = envoyBinary(process.env);
+      if (envoy === undefined) throw new Error("there is no Envoy (ENVOY_BIN)");
+      return openSidecars(ground, envoy);
+    }
+    case "ambit-waypoint":
+      throw new Error(`${spec.stack} is not here yet`);
+  }
+}
