@@ -4,9 +4,10 @@ import type { MetricName } from "./names.ts";
 
 export interface MetricOverride {
   readonly drop: boolean;
-  /** Labels that get a new value or are added; in order of their names. */
-  readonly dimensions: readonly (readonly [label: string, value: Expression])[];
-  readonly remove: ReadonlySet<string>;
+  /** Standard labels with another value; undefined removes them. */
+  readonly replace: ReadonlyMap<string, Expression | undefined>;
+  /** Labels of the configuration's own, behind the standard ones. */
+  readonly add: readonly (readonly [label: string, value: Expression])[];
 }
 
 /** By metric; those that are not changed are absent. */
