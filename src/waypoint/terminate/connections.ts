@@ -153,13 +153,12 @@ export class Connections {
   }
 
   /**
-   * The tunnel was opened already, since only inside it can be seen that nobody is there. A client of the reference sees its
-   * connection end without an octet, and so does ours.
+   * Envoy answers 200 as well and resets the stream with CONNECT_ERROR (seen with 1.40), though not before its inspectors have
+   * octets to look at: a client that waits for the server to speak first would learn it only from a timeout.
    */
   #refuse({ port }: Opening, downstream: DownstreamInfo): void {
     this.#deps.servers.unmatched(downstream);
-    port.finish();
-    port.settle();
+    port.abort();
     this.#emptied();
   }
 

@@ -73,6 +73,14 @@ export class Catalog<ClusterPlan, EndpointPlan> {
     return names;
   }
 
+  /** Names of key material that clusters need. */
+  secretNames(): ReadonlySet<string> {
+    const names = new Set<string>();
+    for (const { plan } of this.#clusters.values())
+      for (const name of this.#deps.compilers.secretNames(plan)) names.add(name);
+    return names;
+  }
+
   /** Clusters that a listener waits for. What the one in force names too was waited for before. */
   cold(): readonly string[] {
     const fresh = [...this.#named].filter((name) => !this.#namedInForce.has(name));
@@ -83,7 +91,7 @@ export class Catalog<ClusterPlan, EndpointPlan> {
     const problems = this.#each(response, this.books.clusters, (bytes, notes) => {
       const message = fromBinary(ClusterSchema, bytes);
       const plan = this.#deps.compilers.cluster(message, notes);
-      const endpointsName = this.#deps.compilers.endpointsName(message);
+      const endpointsName = this.#deps.compilers.endpointsName(plan);
       this.#leaving.delete(message.name);
       this.#clusters.set(message.name, { plan, endpointsName });
     });

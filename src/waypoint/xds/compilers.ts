@@ -7,6 +7,7 @@ import type { ClusterLoadAssignment } from "../../shared/wire/gen/envoy/config/e
 import type { Listener } from "../../shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
 import type { Notes } from "../compile/notes.ts";
 import type { Chain, ChainMatcher } from "../model/chain.ts";
+import type { AccessLog } from "../telemetry/config.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
 import type { Clusters } from "../upstream/upstream.ts";
 
@@ -15,13 +16,17 @@ export interface MainListener {
   readonly matcher: ChainMatcher;
   /** By name. */
   readonly chains: ReadonlyMap<string, Chain>;
+  /** For connections that no chain takes. */
+  readonly accessLogs: readonly AccessLog[];
 }
 
 export interface ResourceCompilers<ClusterPlan, EndpointPlan> {
   /** All throw CompileError. */
   cluster(message: ClusterMessage, notes: Notes): ClusterPlan;
   /** The name under which endpoints are asked for; undefined: the cluster needs none. */
-  endpointsName(message: ClusterMessage): string | undefined;
+  endpointsName(plan: ClusterPlan): string | undefined;
+  /** Key material that the control plane has to deliver. */
+  secretNames(plan: ClusterPlan): readonly string[];
   endpoints(message: ClusterLoadAssignment, notes: Notes): EndpointPlan;
   /** `previous` is what the same listener compiled to before: chains that did not change are taken from it. */
   main(message: Listener, notes: Notes, previous: MainListener | undefined): MainListener;

@@ -9,10 +9,12 @@ import type { DeltaDiscoveryResponse } from "../../shared/wire/gen/envoy/service
 import type { DeltaProtocol } from "../../shared/xds/delta-connection.ts";
 import { answerTo, Subscription } from "../../shared/xds/subscription.ts";
 import type { DeltaRequest, XdsNode } from "../../shared/xds/types.ts";
+import type { SecretBook } from "../secrets/secret-book.ts";
 import type { WorkloadTable } from "../workloads/index.ts";
 import type { Problems } from "./catalog.ts";
+import { decodeSecret } from "./decode-secret.ts";
 import { decodeWorkload } from "./decode-workload.ts";
-import { clusterType, endpointsType, listenerType, workloadType } from "./types.ts";
+import { clusterType, endpointsType, listenerType, secretType, workloadType } from "./types.ts";
 
 /** The catalog, as the protocol uses it. */
 export interface Resources {
@@ -20,6 +22,7 @@ export interface Resources {
   applyEndpoints(response: DeltaDiscoveryResponse): Problems;
   applyListeners(response: DeltaDiscoveryResponse): Problems;
   endpointNames(): ReadonlySet<string>;
+  secretNames(): ReadonlySet<string>;
   streamStarted(): void;
 }
 
@@ -27,6 +30,7 @@ export interface ProtocolDeps {
   readonly node: XdsNode;
   readonly resources: Resources;
   readonly workloads: WorkloadTable;
+  readonly secrets: SecretBook;
   /** Workloads are asked for one by one. */
   readonly onDemand: boolean;
   readonly log: Logger;
@@ -42,6 +46,7 @@ export class WaypointProtocol implements DeltaProtocol {
   readonly #clusters = new Subscription(clusterType, "all");
   readonly #endpoints = new Subscription(endpointsType, "named");
   readonly #listeners = new Subscription(listenerType, "all");
+  readonly #secrets = new Subscription(secretType, "named");
   readonly #workloads: Subscription;
   /** What the initial synchronization waits for. */
   readonly #awaiting = new Set<string>([clusterType, listenerType, workloadType]);
@@ -64,14 +69,14 @@ export class WaypointProtocol implements DeltaProtocol {
 
   /** Type URLs and how many resources of each are held, for tools. */
   subscriptions(): readonly Subscription[] {
-    return [this.#clusters, this.#endpoints, this.#listeners, this.#workloads];
+    // One stream answers in the order in which it is asked.
+    return [this.#clusters, this.#endpoints, this.#secrets, this.#listeners, this.#workloads];
   }
 
   initialRequests(): readonly DeltaRequest[] {
     this.#deps.resources.streamStarted();
     const { node } = this.#deps;
-    // One stream answers in the order in which it is asked.
-    return [this.#clusters, this.#endpoints, this.#listeners, this.#workloads]
+    return this.subscriptions()
       .map((subscription) => subscription.initialRequest(node))
       .filter((request) => request !== undefined);
   }
@@ -93,8 +98,12 @@ export class WaypointProtocol implements DeltaProtocol {
     this.#awaiting.delete(response.typeUrl);
     if (this.#awaiting.size === 0) this.#declareSynced();
     if (response.typeUrl !== clusterType) return [answer];
-    const more = this.#endpoints.ask(this.#deps.resources.endpointNames());
-    return more === undefined ? [answer] : [answer, more];
+    const { resources } = this.#deps;
+    return [
+      answer,
+      this.#endpoints.ask(resources.endpointNames()),
+      this.#secrets.ask(resources.secretNames()),
+    ].filter((request) => request !== undefined);
   }
 
   #subscriptionOf(typeUrl: string): Subscription | undefined {
@@ -113,6 +122,8 @@ export class WaypointProtocol implements DeltaProtocol {
         return resources.applyListeners(response);
       case workloadType:
         return this.#applyWorkloads(response);
+      case secretType:
+        return this.#applySecrets(response);
       default:
         return [];
     }
@@ -132,6 +143,20 @@ export class WaypointProtocol implements DeltaProtocol {
     }
     for (const name of response.removedResources) workloads.remove(name);
     answered(keys);
+    return problems;
+  }
+
+  #applySecrets(response: DeltaDiscoveryResponse): Problems {
+    const { secrets } = this.#deps;
+    const problems: { name: string; reason: string }[] = [];
+    for (const { name, resource } of response.resources) {
+      try {
+        secrets.set(name, decodeSecret(resource?.value ?? new Uint8Array()));
+      } catch (thrown) {
+        problems.push({ name, reason: describeError(thrown) });
+      }
+    }
+    for (const name of response.removedResources) secrets.remove(name);
     return problems;
   }
 

@@ -16,6 +16,10 @@ function namedInForce({ state }: Rig): string {
   return [...clustersOf(state.current.main?.chains.values() ?? [])].sort().join(",");
 }
 
+function port({ state }: Rig): number | undefined {
+  return state.current.terminate?.addresses[0]?.port;
+}
+
 function ready(): Rig {
   const rig = catalogRig();
   rig.catalog.applyClusters(clusters("a", "b"));
@@ -32,12 +36,12 @@ describe("order", () => {
     rig.catalog.applyListeners(listeners("a,b,c,nowhere"));
     assert.deepEqual(rig.catalog.cold(), ["a", "b"]);
     assert.equal(rig.state.current.main, undefined);
-    assert.equal(rig.state.current.terminate, undefined);
+    assert.equal(port(rig), undefined);
     rig.catalog.applyEndpoints(endpoints("a"));
     assert.equal(rig.state.current.main, undefined);
     rig.catalog.applyEndpoints(endpoints("b"));
     assert.equal(namedInForce(rig), "a,b,c,nowhere");
-    assert.equal(rig.state.current.terminate?.addresses[0]?.port, 15008);
+    assert.equal(port(rig), 15008);
   });
 
   test("a listener waits for a new cluster and the old one serves meanwhile", () => {
@@ -121,7 +125,7 @@ describe("refusals", () => {
       ["main_internal"],
     );
     assert.equal(rig.state.current.main, before);
-    assert.equal(rig.state.current.terminate?.addresses[0]?.port, 15009);
+    assert.equal(port(rig), 15009);
   });
 
   test("octets that are no message, a wrong type and an unknown listener are refused by name", () => {

@@ -1,17 +1,20 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { createLogger, LogFilter } from "../../../../src/shared/telemetry/logger.ts";
+import { SecretSchema } from "../../../../src/shared/wire/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { WorkloadSchema } from "../../../../src/shared/wire/gen/istio/workload/workload_pb.js";
 import { DeltaConnection } from "../../../../src/shared/xds/delta-connection.ts";
 import { openDeltaStream } from "../../../../src/shared/xds/delta-stream.ts";
+import { SecretBook } from "../../../../src/waypoint/secrets/secret-book.ts";
 import { WorkloadTable } from "../../../../src/waypoint/workloads/index.ts";
 import { WaypointProtocol } from "../../../../src/waypoint/xds/protocol.ts";
 import {
   clusterType,
   endpointsType,
   listenerType,
+  secretType,
   workloadType,
 } from "../../../../src/waypoint/xds/types.ts";
 import { FakeControlPlane, type FakeStream } from "../../../support/fake-control-plane.ts";
@@ -28,6 +31,7 @@ interface Harness extends Rig {
   readonly protocol: WaypointProtocol;
   readonly xds: DeltaConnection;
   readonly workloads: WorkloadTable;
+  readonly secrets: SecretBook;
   readonly answered: string[];
 }
 
@@ -52,8 +56,10 @@ async function start(options: { onDemand?: boolean } = {}): Promise<Harness> {
     { clock: systemClock, filter: new LogFilter("off"), format: "plain", write: () => undefined },
     "xds",
   );
+  const secrets = new SecretBook();
   const protocol = new WaypointProtocol({
     node,
+    secrets,
     resources: rig.catalog,
     workloads,
     onDemand: options.onDemand ?? false,
@@ -72,7 +78,7 @@ async function start(options: { onDemand?: boolean } = {}): Promise<Harness> {
     protocol,
   );
   void xds.run(stop.signal);
-  return { ...rig, server, protocol, xds, workloads, answered };
+  return { ...rig, server, protocol, xds, workloads, secrets, answered };
 }
 
 async function requests(stream: FakeStream, count: number) {
@@ -237,4 +243,52 @@ test("a workload that cannot be read is refused, the others stay", async () => {
   });
   assert.match((await stream.next()).errorDetail?.message ?? "", /^broken: /);
   assert.equal(workloads.size, 1);
+});
+
+test("key material that clusters name is asked for, kept, and taken back", async () => {
+  const { server, secrets } = await start();
+  const stream = await server.nextStream();
+  await requests(stream, 3);
+  stream.respond({ ...clusters("a!#kubernetes://client"), nonce: "1" });
+  const [, ask] = await requests(stream, 2);
+  assert.equal(ask?.typeUrl, secretType);
+  assert.deepEqual(ask?.resourceNamesSubscribe, ["kubernetes://client"]);
+  const bytes = (text: string) => ({
+    specifier: { case: "inlineBytes", value: Buffer.from(text) } as const,
+  });
+  const secret = (name: string, type: MessageInitShape<typeof SecretSchema>["type"]) => ({
+    name,
+    resource: {
+      typeUrl: secretType,
+      value: toBinary(SecretSchema, create(SecretSchema, { name, ...(type && { type }) })),
+    },
+  });
+  stream.respond({
+    typeUrl: secretType,
+    nonce: "2",
+    resources: [
+      secret("kubernetes://client", {
+        case: "tlsCertificate",
+        value: { certificateChain: bytes("CHAIN"), privateKey: bytes("KEY") },
+      }),
+      secret("kubernetes://client-cacert", {
+        case: "validationContext",
+        value: { trustedCa: bytes("ROOTS") },
+      }),
+      secret("kubernetes://odd", {
+        case: "validationContext",
+        value: { trustedCa: bytes("ROOTS"), allowExpiredCertificate: true },
+      }),
+    ],
+  });
+  const nack = await stream.next();
+  assert.equal(
+    nack.errorDetail?.message,
+    "kubernetes://odd: validation_context.allow_expired_certificate: is not supported",
+  );
+  assert.equal(secrets.certificate("kubernetes://client")?.keyPem, "KEY");
+  assert.equal(secrets.trust("kubernetes://client-cacert")?.rootsPem, "ROOTS");
+  stream.respond({ typeUrl: secretType, nonce: "3", removedResources: ["kubernetes://client"] });
+  await stream.next();
+  assert.equal(secrets.certificate("kubernetes://client"), undefined);
 });

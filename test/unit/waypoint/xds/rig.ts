@@ -12,7 +12,7 @@ import {
   DeltaDiscoveryResponseSchema,
 } from "../../../../src/shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { CompileError } from "../../../../src/waypoint/compile/notes.ts";
-import type { TcpChain } from "../../../../src/waypoint/model/chain.ts";
+import type { Chain, TcpChain } from "../../../../src/waypoint/model/chain.ts";
 import { Catalog } from "../../../../src/waypoint/xds/catalog.ts";
 import type { LiveClusters, ResourceCompilers } from "../../../../src/waypoint/xds/compilers.ts";
 import { StateHolder } from "../../../../src/waypoint/xds/state.ts";
@@ -24,8 +24,15 @@ export interface LiveView {
   readonly endpoints: readonly string[];
 }
 
+interface Plan {
+  readonly name: string;
+  readonly text: string;
+  readonly static: boolean;
+  readonly secret: string | undefined;
+}
+
 export interface Rig {
-  readonly catalog: Catalog<string, string>;
+  readonly catalog: Catalog<Plan, string>;
   readonly state: StateHolder;
   readonly clock: FakeClock;
   /** What the live clusters were told last. */
@@ -49,24 +56,27 @@ function chainTo(name: string, clusters: readonly string[]): TcpChain {
 }
 
 /** The stat prefix of a listener stands for the clusters its only chain names; "bad" does not compile. */
-const compilers: ResourceCompilers<string, string> = {
+const compilers: ResourceCompilers<Plan, string> = {
   cluster: (message, notes) => {
     if (message.altStatName === "bad") throw new CompileError("lb_policy", "is not supported");
     if (message.altStatName === "odd") notes.decorates("alt_stat_name", "names statistics");
-    return `${message.name}#${message.altStatName}`;
+    const { name, altStatName, clusterDiscoveryType: type } = message;
+    return {
+      name,
+      text: `${name}#${altStatName}`,
+      static: type.case !== "type" || type.value !== Cluster_DiscoveryType.EDS,
+      secret: altStatName.startsWith("kubernetes:") ? altStatName : undefined,
+    };
   },
-  endpointsName: (message) =>
-    message.clusterDiscoveryType.case === "type" &&
-    message.clusterDiscoveryType.value === Cluster_DiscoveryType.EDS
-      ? message.name
-      : undefined,
+  endpointsName: (plan) => (plan.static ? undefined : plan.name),
+  secretNames: ({ secret }) => (secret === undefined ? [] : [secret]),
   endpoints: (message) => message.clusterName,
   main: (message) => {
     if (message.statPrefix === "bad") throw new CompileError("filter_chains[0]", "is bad");
     const chain = chainTo("c", message.statPrefix.split(","));
     return {
-      matcher: { match: () => ({ kind: "chain", chain }) },
-      chains: new Map([["c", chain]]),
+      matcher: { match: () => ({ kind: "chain" as const, chain }) },
+      chains: new Map<string, Chain>([["c", chain]]),
       accessLogs: [],
     };
   },
@@ -83,16 +93,19 @@ const compilers: ResourceCompilers<string, string> = {
 
 export function catalogRig(): Rig {
   let view: LiveView = { clusters: [], endpoints: [] };
-  const live: LiveClusters<string, string> = {
+  const live: LiveClusters<Plan, string> = {
     update: (clusters, endpoints) => {
-      view = { clusters: [...clusters.values()].sort(), endpoints: [...endpoints.keys()].sort() };
+      view = {
+        clusters: [...clusters.values()].map(({ text }) => text).sort(),
+        endpoints: [...endpoints.keys()].sort(),
+      };
       return { get: () => undefined };
     },
   };
   const state = new StateHolder({ get: () => undefined });
   const clock = new FakeClock();
   const log: string[] = [];
-  const catalog = new Catalog<string, string>({
+  const catalog = new Catalog<Plan, string>({
     compilers,
     live,
     state,
