@@ -36,6 +36,11 @@ export class Notes {
     this.#decorations.add(`${path}: ${why}`);
   }
 
+  /** Those of a part that was compiled before. */
+  add(decorations: readonly string[]): void {
+    for (const one of decorations) this.#decorations.add(one);
+  }
+
   get decorations(): readonly string[] {
     return [...this.#decorations];
   }

@@ -1,4 +1,4 @@
-/** What a destination leads to (wire/waypoint.md sections 3.3 to 3.5); compiled by compile/listener.ts. */
+/** What a destination leads to (wire/waypoint.md sections 3.3 to 3.5); compiled by compile/main-listener.ts. */
 import type { HttpFilter, NetworkFilter } from "../filters/filter.ts";
 import type { AccessLog, StatsConfig, TracingConfig } from "../telemetry/config.ts";
 import type { HashPolicy, RouteTable } from "./route.ts";
@@ -11,12 +11,25 @@ export interface ChainMatcher {
     readonly port: number;
     readonly authority: string;
   }): ChainChoice;
+  /** Whether the TLS inspector looks at connections to this port: the SNI is known then. */
+  inspectsTls(port: number): boolean;
+  readonly inspection: {
+    /** 0: waits for ever. */
+    readonly timeoutMs: number;
+    readonly onTimeout: "close" | "continue";
+  };
 }
 
 export type ChainChoice =
   | { readonly kind: "chain"; readonly chain: Chain }
   /** Decided by the first octets: HTTP if they look like HTTP/1.x or the HTTP/2 preface, else the other. */
-  | { readonly kind: "sniff"; readonly http: Chain; readonly other: Chain | undefined }
+  | {
+      readonly kind: "sniff";
+      readonly http: Chain;
+      /** Whether HTTP/1.0 counts as HTTP; it goes to the other chain where the configuration does not name it. */
+      readonly http10: boolean;
+      readonly other: Chain | undefined;
+    }
   /** Envoy closes the connection with flag NR. */
   | { readonly kind: "none" };
 
