@@ -5,7 +5,7 @@ import {
   exclusionText,
 } from "../../shared/model/enrollment.ts";
 import type { GatewayAddress } from "../../shared/model/workload.ts";
-import { isForWaypoint, kindName, type ObjectOf, objectName } from "../../shared/objects/kinds.ts";
+import { isForGateway, kindName, type ObjectOf, objectName } from "../../shared/objects/kinds.ts";
 import type { ObjectSnapshot, SkippedObject, SourceProblem } from "../../shared/objects/source.ts";
 import type { Condition } from "../translate/conditions.ts";
 import { ObjectTable } from "../translate/objects.ts";
@@ -55,7 +55,7 @@ export function statusReport(
     problems: snapshot.problems,
     skipped: snapshot.skipped,
     unhandled: [...snapshot.objects.values()]
-      .filter(({ kind }) => isForWaypoint(kind))
+      .filter(({ kind }) => isForGateway(kind))
       .map((object) => `${object.origin.file}:${object.origin.line}: ${objectName(object)}`),
     conditions: [...state.conditions].sort((a, b) => (a.object < b.object ? -1 : 1)),
     pods: pods.map((pod) => podReport(pod, table, state, redirected, settings)),

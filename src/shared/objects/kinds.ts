@@ -10,6 +10,7 @@ import {
   serviceAccountBody,
   serviceBody,
 } from "./kinds/core.ts";
+import { destinationRuleBody } from "./kinds/destination-rule.ts";
 import { gatewayBody, gatewayClassBody } from "./kinds/gateway.ts";
 import {
   authorizationPolicyBody,
@@ -18,6 +19,16 @@ import {
   serviceEntryBody,
   workloadEntryBody,
 } from "./kinds/istio.ts";
+import { requestAuthenticationBody } from "./kinds/request-authentication.ts";
+import {
+  grpcRouteBody,
+  httpRouteBody,
+  referenceGrantBody,
+  tcpRouteBody,
+  tlsRouteBody,
+} from "./kinds/routes.ts";
+import { telemetryBody } from "./kinds/telemetry.ts";
+import { virtualServiceBody } from "./kinds/virtual-service.ts";
 import type { Infer } from "./schema.ts";
 
 const networking = {
@@ -32,7 +43,7 @@ const security = {
 } as const;
 const gatewayApi = {
   group: "gateway.networking.k8s.io",
-  versions: ["v1", "v1beta1", "v1alpha2"],
+  versions: ["v1", "v1beta1", "v1alpha3", "v1alpha2"],
   namespaced: true,
 } as const;
 const core = { group: "", versions: ["v1"], namespaced: true } as const;
@@ -58,20 +69,20 @@ export const kinds = {
   },
   PeerAuthentication: { ...security, body: peerAuthenticationBody },
   AuthorizationPolicy: { ...security, body: authorizationPolicyBody },
-  RequestAuthentication: { ...security, body: opaqueBody },
+  RequestAuthentication: { ...security, body: requestAuthenticationBody },
   ServiceEntry: { ...networking, body: serviceEntryBody },
   WorkloadEntry: { ...networking, body: workloadEntryBody },
-  DestinationRule: { ...networking, body: opaqueBody },
-  VirtualService: { ...networking, body: opaqueBody },
+  DestinationRule: { ...networking, body: destinationRuleBody },
+  VirtualService: { ...networking, body: virtualServiceBody },
   IstioGateway: { ...networking, name: "Gateway", body: opaqueBody },
   Gateway: { ...gatewayApi, body: gatewayBody },
   GatewayClass: { ...gatewayApi, namespaced: false, body: gatewayClassBody },
-  HTTPRoute: { ...gatewayApi, body: opaqueBody },
-  GRPCRoute: { ...gatewayApi, body: opaqueBody },
-  TLSRoute: { ...gatewayApi, body: opaqueBody },
-  TCPRoute: { ...gatewayApi, body: opaqueBody },
-  ReferenceGrant: { ...gatewayApi, body: opaqueBody },
-  Telemetry: { ...telemetry, body: opaqueBody },
+  HTTPRoute: { ...gatewayApi, body: httpRouteBody },
+  GRPCRoute: { ...gatewayApi, body: grpcRouteBody },
+  TLSRoute: { ...gatewayApi, body: tlsRouteBody },
+  TCPRoute: { ...gatewayApi, body: tcpRouteBody },
+  ReferenceGrant: { ...gatewayApi, body: referenceGrantBody },
+  Telemetry: { ...telemetry, body: telemetryBody },
 } as const;
 
 export type Kind = keyof typeof kinds;
@@ -123,8 +134,8 @@ export function objectName({ kind, metadata }: MeshObject): string {
   return `${kindName(kind)} ${namespace}${metadata.name}`;
 }
 
-/** Kinds that only a waypoint or a gateway acts on: their names are checked here, their contents are not. */
-export function isForWaypoint(kind: Kind): boolean {
+/** Kinds that only an ingress gateway acts on: their names are checked here, their contents are not. */
+export function isForGateway(kind: Kind): boolean {
   return kinds[kind].body === opaqueBody;
 }
 

@@ -16,8 +16,8 @@ import { condition, labels } from "./core.ts";
 
 const strings = list(string);
 const status = optional(object({ conditions: defaulted(list(condition), []) }, { open: true }));
-const workloadSelector = object({ matchLabels: defaulted(labels, {}) });
-const targetRef = object({
+export const workloadSelector = object({ matchLabels: defaulted(labels, {}) });
+export const targetRef = object({
   group: defaulted(string, ""),
   kind: required(string),
   name: required(string),

@@ -1,0 +1,83 @@
+/** The mesh in the form in which all waypoints' views read it: made once for all of them, and again only where it changed. */
+import type { Kind, ObjectOf } from "../../../shared/objects/kinds.ts";
+import { Memo } from "../memo.ts";
+import type { ObjectTable } from "../objects.ts";
+import type { Surroundings } from "../service-builder.ts";
+import type { MeshSettings } from "../settings.ts";
+import type { PublishedWorkload } from "../workload-parts.ts";
+import { byAgeAndName } from "./age.ts";
+import { DestinationRules } from "./destination-rules.ts";
+import { type Mesh, meshOf } from "./mesh.ts";
+import { l7Service, ServiceDirectory } from "./services.ts";
+import type { PolicyTables } from "./subject.ts";
+
+export interface Sources {
+  readonly objects: ObjectTable;
+  readonly around: Surroundings;
+  readonly workloads: ReadonlyMap<string, PublishedWorkload>;
+  readonly mesh: Mesh;
+  readonly services: ServiceDirectory;
+  readonly rules: DestinationRules;
+  readonly policies: PolicyTables;
+}
+
+export interface SourceInput {
+  readonly objects: ObjectTable;
+  readonly around: Surroundings;
+  readonly workloads: ReadonlyMap<string, PublishedWorkload>;
+}
+
+export class SourceBuilder {
+  readonly #settings: MeshSettings;
+  readonly #memo = new Memo<string, unknown>();
+
+  constructor(settings: MeshSettings) {
+    this.#settings = settings;
+  }
+
+  build({ objects, around, workloads }: SourceInput): Sources {
+    const mesh = this.#remember("mesh", [objects.ofKind("ConfigMap")], () =>
+      meshOf(objects, this.#settings),
+    );
+    const services = this.#remember("services", [around, objects.ofKind("Namespace")], () =>
+      directoryOf(around, objects),
+    );
+    const rules = this.#remember(
+      "rules",
+      [objects.ofKind("DestinationRule"), mesh],
+      () => new DestinationRules(objects.ofKind("DestinationRule"), mesh),
+    );
+    const policies = this.#remember("policies", [objects.ofKind("Telemetry")], () => ({
+      telemetry: byNamespace(objects.ofKind("Telemetry")),
+    }));
+    this.#memo.endPass();
+    return { objects, around, workloads, mesh, services, rules, policies };
+  }
+
+  #remember<T>(key: string, ingredients: readonly unknown[], make: () => T): T {
+    // Each key is only ever asked for with one type.
+    return this.#memo.getByReference(key, ingredients, make) as T;
+  }
+}
+
+function directoryOf(around: Surroundings, objects: ObjectTable): ServiceDirectory {
+  return new ServiceDirectory(
+    [...around.services.byKey].map(([key, info]) => {
+      const namespace = objects.namespace(info.service.namespace);
+      return l7Service(key, info, namespace?.metadata.annotations ?? {});
+    }),
+  );
+}
+
+function byNamespace<K extends Kind>(
+  objects: readonly ObjectOf<K>[],
+): ReadonlyMap<string, readonly ObjectOf<K>[]> {
+  const table = new Map<string, ObjectOf<K>[]>();
+  const sorted = [...objects].sort(byAgeAndName as (a: ObjectOf<K>, b: ObjectOf<K>) => number);
+  for (const object of sorted) {
+    const list = table.get(object.metadata.namespace);
+    if (list === undefined) table.set(object.metadata.namespace, [object]);
+    else list.push(object);
+  }
+  return table;
+}
