@@ -15,9 +15,10 @@ export interface EncodedChain {
   readonly bytes: Uint8Array;
 }
 
-/** Numbers of fields: Listener.filter_chains, FilterChain.name. */
+/** Numbers of fields. */
+const LISTENER_NAME = 1;
 const FILTER_CHAINS = 3;
-const NAME = 7;
+const CHAIN_NAME = 7;
 
 /** Throws MalformedMessage. */
 export function splitListener(bytes: Uint8Array): SplitListener {
@@ -27,17 +28,23 @@ export function splitListener(bytes: Uint8Array): SplitListener {
   while (fields.next()) {
     const { value } = fields;
     if (fields.number === FILTER_CHAINS && value !== undefined)
-      chains.push({ name: nameOf(value), bytes: value });
+      chains.push({ name: textOf(value, CHAIN_NAME), bytes: value });
     else rest.push(fields.whole);
   }
   return { chains, rest: Buffer.concat(rest) };
 }
 
-function nameOf(chain: Uint8Array): string {
-  const fields = new FieldWalker(chain);
-  let name = "";
+/** Of an encoded Listener. Throws MalformedMessage. */
+export function listenerName(bytes: Uint8Array): string {
+  return textOf(bytes, LISTENER_NAME);
+}
+
+/** The last one counts, as protobuf says. */
+function textOf(message: Uint8Array, field: number): string {
+  const fields = new FieldWalker(message);
+  let text = "";
   while (fields.next())
-    if (fields.number === NAME && fields.value !== undefined)
-      name = Buffer.from(fields.value).toString("utf8");
-  return name;
+    if (fields.number === field && fields.value !== undefined)
+      text = Buffer.from(fields.value).toString("utf8");
+  return text;
 }

@@ -11,6 +11,7 @@ import { ClusterLoadAssignmentSchema } from "../../shared/wire/gen/envoy/config/
 import { ListenerSchema } from "../../shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
 import type { DeltaDiscoveryResponse } from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { at, CompileError, Notes } from "../compile/notes.ts";
+import { listenerName } from "../compile/split-listener.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
 import { ResourceBook } from "./book.ts";
 import type { LiveClusters, MainListener, ResourceCompilers } from "./compilers.ts";
@@ -138,11 +139,13 @@ export class Catalog<ClusterPlan, EndpointPlan> {
   }
 
   #listener(bytes: Uint8Array, notes: Notes): void {
-    const message = fromBinary(ListenerSchema, bytes);
     const { compilers } = this.#deps;
-    if (message.name === "main_internal") this.#main = compilers.main(message, notes, this.#main);
-    else if (message.name === "connect_terminate")
-      this.#terminate = compilers.terminate(message, notes);
+    if (listenerName(bytes) === "main_internal") {
+      this.#main = compilers.main(bytes, notes, this.#main);
+      return;
+    }
+    const message = fromBinary(ListenerSchema, bytes);
+    if (message.name === "connect_terminate") this.#terminate = compilers.terminate(message, notes);
     else if (hardWired.has(message.name))
       notes.decorates(message.name, "the way out through HBONE is built in");
     else throw new CompileError(at("", "name"), `a listener ${message.name} is not supported`);

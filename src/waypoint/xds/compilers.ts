@@ -5,6 +5,7 @@
 import type { Cluster as ClusterMessage } from "../../shared/wire/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { ClusterLoadAssignment } from "../../shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { Listener } from "../../shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
+import type { ChainCache } from "../compile/chain-cache.ts";
 import type { Notes } from "../compile/notes.ts";
 import type { Chain, ChainMatcher } from "../model/chain.ts";
 import type { AccessLog } from "../telemetry/config.ts";
@@ -18,6 +19,8 @@ export interface MainListener {
   readonly chains: ReadonlyMap<string, Chain>;
   /** For connections that no chain takes. */
   readonly accessLogs: readonly AccessLog[];
+  /** What the chains came from. */
+  readonly cache: ChainCache;
 }
 
 export interface ResourceCompilers<ClusterPlan, EndpointPlan> {
@@ -28,8 +31,11 @@ export interface ResourceCompilers<ClusterPlan, EndpointPlan> {
   /** Key material that the control plane has to deliver. */
   secretNames(plan: ClusterPlan): readonly string[];
   endpoints(message: ClusterLoadAssignment, notes: Notes): EndpointPlan;
-  /** `previous` is what the same listener compiled to before: chains that did not change are taken from it. */
-  main(message: Listener, notes: Notes, previous: MainListener | undefined): MainListener;
+  /**
+   * From the octets of the Listener, so that chains which did not change need not even be decoded: they are taken from
+   * `previous`, which is what the same listener compiled to before.
+   */
+  main(bytes: Uint8Array, notes: Notes, previous: MainListener | undefined): MainListener;
   terminate(message: Listener, notes: Notes): TerminatePlan;
 }
 

@@ -1,5 +1,5 @@
 /** A catalog over compilers that do next to nothing, and live clusters that remember what they were told. */
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { createLogger, LogFilter } from "../../../../src/shared/telemetry/logger.ts";
 import {
   Cluster_DiscoveryType,
@@ -11,6 +11,7 @@ import {
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
 } from "../../../../src/shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { ChainCache } from "../../../../src/waypoint/compile/chain-cache.ts";
 import { CompileError } from "../../../../src/waypoint/compile/notes.ts";
 import type { Chain, TcpChain } from "../../../../src/waypoint/model/chain.ts";
 import { Catalog } from "../../../../src/waypoint/xds/catalog.ts";
@@ -71,13 +72,19 @@ const compilers: ResourceCompilers<Plan, string> = {
   endpointsName: (plan) => (plan.static ? undefined : plan.name),
   secretNames: ({ secret }) => (secret === undefined ? [] : [secret]),
   endpoints: (message) => message.clusterName,
-  main: (message) => {
+  main: (bytes) => {
+    const message = fromBinary(ListenerSchema, bytes);
     if (message.statPrefix === "bad") throw new CompileError("filter_chains[0]", "is bad");
     const chain = chainTo("c", message.statPrefix.split(","));
     return {
-      matcher: { match: () => ({ kind: "chain" as const, chain }) },
+      matcher: {
+        match: () => ({ kind: "chain" as const, chain }),
+        inspectsTls: () => false,
+        inspection: { timeoutMs: 0, onTimeout: "close" },
+      },
       chains: new Map<string, Chain>([["c", chain]]),
       accessLogs: [],
+      cache: new ChainCache(),
     };
   },
   terminate: (message) => ({
