@@ -18,6 +18,8 @@ import { peerUriSans } from "./x509.ts";
 export interface ClientHandshake extends HandshakeLimits {
   /** SPIFFE URIs; the peer must have one of these names exactly. Empty: nobody is accepted. */
   readonly acceptedIdentities: readonly string[];
+  /** In place of that: judges the peer's URI names. */
+  readonly judgePeer?: (uris: readonly string[]) => PeerVerdict;
 }
 
 export interface ServerHandshake extends HandshakeLimits {
@@ -29,6 +31,8 @@ export interface ServerHandshake extends HandshakeLimits {
 /** Rejects with MeshError `tls-failed`, or with the signal's reason. */
 export function handshakeClient(handshake: ClientHandshake): Promise<SecuredSocket> {
   const { socket, certificate, acceptedIdentities } = handshake;
+  const decide =
+    handshake.judgePeer ?? ((names: readonly string[]) => acceptedPeer(names, acceptedIdentities));
   return attemptHandshake("client", handshake, ({ done, failed }) => {
     let verdict: PeerVerdict = { kind: "refused", reason: "peer certificate was not checked" };
     const tls = connect({
@@ -37,7 +41,7 @@ export function handshakeClient(handshake: ClientHandshake): Promise<SecuredSock
       ALPNProtocols: ["h2"],
       rejectUnauthorized: true,
       checkServerIdentity: (_host, cert) => {
-        verdict = judge(cert.raw, (names) => acceptedPeer(names, acceptedIdentities));
+        verdict = judge(cert.raw, decide);
         return verdict.kind === "refused" ? tlsError(verdict.reason) : undefined;
       },
     });

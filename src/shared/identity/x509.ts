@@ -88,7 +88,7 @@ export function serialHexOf(integer: Buffer): string {
 }
 
 /** Extensions of a certificate body; none when the [3] field is missing. */
-function certificateExtensions(fields: readonly DerValue[]): ReadonlyMap<string, Extension> {
+export function certificateExtensions(fields: readonly DerValue[]): ReadonlyMap<string, Extension> {
   const list = fields.findLast((field) => isContext(field, 3));
   return list === undefined ? new Map() : readExtensions(children(list)[0]);
 }

@@ -27,7 +27,6 @@ const anyPeer: PeerRules = {
   names: [],
   certificateHashes: [],
   spkiHashes: [],
-  allowExpired: false,
 };
 
 export function compileTrust(
@@ -90,7 +89,6 @@ function compileContext(
       "match_subject_alt_names",
       "verify_certificate_spki",
       "verify_certificate_hash",
-      "allow_expired_certificate",
       "trust_chain_verification",
     ],
     decorative: ["watched_directory"],
@@ -113,7 +111,6 @@ function compileContext(
       names,
       certificateHashes: message.verifyCertificateHash,
       spkiHashes: message.verifyCertificateSpki,
-      allowExpired: message.allowExpiredCertificate,
     },
   };
 }

@@ -56,7 +56,6 @@ export interface PeerRules {
   /** SHA-256 of the certificate or of its public key. */
   readonly certificateHashes: readonly string[];
   readonly spkiHashes: readonly string[];
-  readonly allowExpired: boolean;
 }
 
 export interface PeerNameRule {

@@ -36,34 +36,54 @@ function belowMean(measured: readonly Measured[], stdevFactor: number): readonly
   return measured.filter(({ success }) => success < threshold).map(({ record }) => record);
 }
 
+interface Origin {
+  readonly byRate: OutlierRule;
+  readonly byFailures: OutlierRule;
+  readonly rateOf: (record: OutlierRecord) => Rate;
+}
+
+const external: Origin = {
+  byRate: "success-rate",
+  byFailures: "failure-percentage",
+  rateOf: (record) => record.external,
+};
+const local: Origin = {
+  byRate: "success-rate-local-origin",
+  byFailures: "failure-percentage-local-origin",
+  rateOf: (record) => record.local,
+};
+
 export function judgeRates(
   records: readonly OutlierRecord[],
   config: OutlierConfig,
 ): readonly RateVerdict[] {
-  const verdicts: RateVerdict[] = [];
-  const origins = [
-    ["success-rate", "failure-percentage", (record: OutlierRecord) => record.external],
-    [
-      "success-rate-local-origin",
-      "failure-percentage-local-origin",
-      (record: OutlierRecord) => record.local,
-    ],
-  ] as const;
-  const { successRate, failurePercentage } = config;
-  for (const [byRate, byFailures, rateOf] of config.splitLocalOrigin
-    ? origins
-    : origins.slice(0, 1)) {
-    const forRate = measure(records, rateOf, successRate.requestVolume);
-    if (forRate.length > 0 && forRate.length >= successRate.minHosts)
-      for (const record of belowMean(forRate, successRate.stdevFactor))
-        verdicts.push({ record, rule: byRate });
-    const forFailures = measure(records, rateOf, failurePercentage.requestVolume);
-    if (forFailures.length > 0 && forFailures.length >= failurePercentage.minHosts)
-      for (const { record, success } of forFailures)
-        if (100 - success >= failurePercentage.thresholdPercent)
-          verdicts.push({ record, rule: byFailures });
-  }
-  return verdicts;
+  const origins = config.splitLocalOrigin ? [external, local] : [external];
+  return origins.flatMap((origin) => [
+    ...bySuccess(records, origin, config),
+    ...byFailures(records, origin, config),
+  ]);
+}
+
+function bySuccess(
+  records: readonly OutlierRecord[],
+  { byRate: rule, rateOf }: Origin,
+  { successRate }: OutlierConfig,
+): readonly RateVerdict[] {
+  const measured = measure(records, rateOf, successRate.requestVolume);
+  if (measured.length === 0 || measured.length < successRate.minHosts) return [];
+  return belowMean(measured, successRate.stdevFactor).map((record) => ({ record, rule }));
+}
+
+function byFailures(
+  records: readonly OutlierRecord[],
+  { byFailures: rule, rateOf }: Origin,
+  { failurePercentage }: OutlierConfig,
+): readonly RateVerdict[] {
+  const measured = measure(records, rateOf, failurePercentage.requestVolume);
+  if (measured.length === 0 || measured.length < failurePercentage.minHosts) return [];
+  return measured
+    .filter(({ success }) => 100 - success >= failurePercentage.thresholdPercent)
+    .map(({ record }) => ({ record, rule }));
 }
 
 /** How often a rule is carried out, in percent. */
