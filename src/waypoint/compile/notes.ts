@@ -51,6 +51,8 @@ export interface FieldRules {
   readonly used: readonly string[];
   readonly decorative?: readonly string[];
   readonly unknownDecorative?: readonly number[];
+  /** Numbers of fields newer than the schema that the caller reads itself. */
+  readonly unknownUsed?: readonly number[];
 }
 
 /**
@@ -87,6 +89,7 @@ function checkUnknown(
   rules: FieldRules,
 ): void {
   for (const { no } of unknowns) {
+    if (rules.unknownUsed?.includes(no)) continue;
     if (rules.unknownDecorative?.includes(no))
       notes.decorates(at(path, `#${no}`), "has no effect here");
     else
