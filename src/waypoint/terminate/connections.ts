@@ -3,10 +3,11 @@
  * (wire/waypoint.md section 3.3), and is served by it until it ends.
  */
 import type { Clock, Timer } from "../../shared/base/clock.ts";
-import { defaultSniffTimeoutMs, sniffCodec, sniffProtocol } from "../http/sniff.ts";
+import { sniffCodec, sniffProtocol } from "../http/sniff.ts";
+import type { HttpVersion } from "../http/sniff-http.ts";
 import type { DownstreamInfo } from "../http/stream.ts";
 import type { Opening } from "../http/transport.ts";
-import type { Chain, ChainMatcher, HttpChain } from "../model/chain.ts";
+import type { Chain, ChainChoice, ChainMatcher, HttpChain } from "../model/chain.ts";
 import type { ChainServers, Served } from "./chain-servers.ts";
 
 export interface ConnectionsDeps {
@@ -43,40 +44,50 @@ export class Connections {
 
   /** Serves one connection to its end. Never rejects. */
   async serve(opening: Opening, downstream: DownstreamInfo): Promise<void> {
-    const { matcher, clock } = this.#deps;
+    const matcher = this.#deps.matcher();
     const { ip, port } = downstream.destination;
-    const choice = matcher()?.match({ ip, port, authority: downstream.connectAuthority });
-    if (choice === undefined || choice.kind === "none" || this.#state === "stopped") {
+    const choice = matcher?.match({ ip, port, authority: downstream.connectAuthority });
+    if (
+      matcher === undefined ||
+      choice === undefined ||
+      choice.kind === "none" ||
+      this.#state === "stopped"
+    )
       this.#refuse(opening, downstream);
-      return;
-    }
-    if (choice.kind === "chain") {
-      await this.#decided(choice.chain, opening, downstream);
-      return;
-    }
+    else if (choice.kind === "sniff" || matcher.inspectsTls(port))
+      await this.#inspected(matcher, choice, opening, downstream);
+    else await this.#decided(choice.chain, opening, downstream);
+  }
+
+  /** Looks at the first octets: they decide about the chain, or are to be known for it. */
+  async #inspected(
+    matcher: ChainMatcher,
+    choice: Exclude<ChainChoice, { kind: "none" }>,
+    opening: Opening,
+    downstream: DownstreamInfo,
+  ): Promise<void> {
+    const plan = {
+      http: choice.kind === "sniff",
+      tls: matcher.inspectsTls(downstream.destination.port),
+      ...matcher.inspection,
+    };
     this.#undecided++;
-    const sniffed = await sniffProtocol(
-      opening,
-      { http: true, tls: false, timeoutMs: defaultSniffTimeoutMs, onTimeout: "close" },
-      clock,
-    );
+    const sniffed = await sniffProtocol(opening, plan, this.#deps.clock);
     this.#undecided--;
     if (sniffed.kind === "closed") {
       this.#emptied();
       return;
     }
-    if (sniffed.http === undefined && choice.other === undefined)
-      this.#refuse(sniffed.opening, downstream);
-    else if (sniffed.http === undefined && choice.other !== undefined)
-      await this.#decided(choice.other, sniffed.opening, downstream);
-    else if (choice.http.kind === "http")
-      await this.#http(
-        choice.http,
-        sniffed.http === "h2c" ? "http2" : "http1",
-        sniffed.opening,
-        downstream,
-      );
-    else await this.#decided(choice.http, sniffed.opening, downstream);
+    const known =
+      sniffed.tls === undefined
+        ? downstream
+        : { ...downstream, requestedServerName: sniffed.tls.serverName };
+    const { http } = sniffed;
+    const chain = chainAfter(choice, http);
+    if (chain === undefined) this.#refuse(sniffed.opening, known);
+    else if (chain.kind === "http" && http !== undefined)
+      await this.#http(chain, http === "h2c" ? "http2" : "http1", sniffed.opening, known);
+    else await this.#decided(chain, sniffed.opening, known);
   }
 
   /** No new requests; connections end with what is under way on them. */
@@ -166,4 +177,14 @@ export class Connections {
     if (this.size > 0) return;
     for (const resolve of this.#whenEmpty.splice(0)) resolve();
   }
+}
+
+/** Which chain the octets speak for. */
+function chainAfter(
+  choice: Exclude<ChainChoice, { kind: "none" }>,
+  http: HttpVersion | undefined,
+): Chain | undefined {
+  if (choice.kind === "chain") return choice.chain;
+  const isHttp = http !== undefined && (http !== "http/1.0" || choice.http10);
+  return isHttp ? choice.http : choice.other;
 }

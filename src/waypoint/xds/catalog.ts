@@ -8,13 +8,12 @@ import { describeError } from "../../shared/base/errors.ts";
 import type { Logger } from "../../shared/telemetry/logger.ts";
 import { ClusterSchema } from "../../shared/wire/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "../../shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
-import { ListenerSchema } from "../../shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
 import type { DeltaDiscoveryResponse } from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
+import type { MainListener } from "../compile/main-listener.ts";
 import { at, CompileError, Notes } from "../compile/notes.ts";
-import { listenerName } from "../compile/split-listener.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
 import { ResourceBook } from "./book.ts";
-import type { LiveClusters, MainListener, ResourceCompilers } from "./compilers.ts";
+import type { LiveClusters, ResourceCompilers } from "./compilers.ts";
 import type { StateHolder } from "./state.ts";
 import { clusterType, endpointsType, listenerType } from "./types.ts";
 import { clustersOf, coldClusters } from "./warming.ts";
@@ -117,8 +116,8 @@ export class Catalog<ClusterPlan, EndpointPlan> {
   }
 
   applyListeners(response: DeltaDiscoveryResponse): Problems {
-    const problems = this.#each(response, this.books.listeners, (bytes, notes) =>
-      this.#listener(bytes, notes),
+    const problems = this.#each(response, this.books.listeners, (bytes, notes, name) =>
+      this.#listener(name, bytes, notes),
     );
     for (const name of response.removedResources) {
       if (name === "main_internal") this.#main = undefined;
@@ -138,23 +137,18 @@ export class Catalog<ClusterPlan, EndpointPlan> {
     this.#deadline?.cancel();
   }
 
-  #listener(bytes: Uint8Array, notes: Notes): void {
+  #listener(name: string, bytes: Uint8Array, notes: Notes): void {
     const { compilers } = this.#deps;
-    if (listenerName(bytes) === "main_internal") {
-      this.#main = compilers.main(bytes, notes, this.#main);
-      return;
-    }
-    const message = fromBinary(ListenerSchema, bytes);
-    if (message.name === "connect_terminate") this.#terminate = compilers.terminate(message, notes);
-    else if (hardWired.has(message.name))
-      notes.decorates(message.name, "the way out through HBONE is built in");
-    else throw new CompileError(at("", "name"), `a listener ${message.name} is not supported`);
+    if (name === "main_internal") this.#main = compilers.main(bytes, notes, this.#main);
+    else if (name === "connect_terminate") this.#terminate = compilers.terminate(bytes, notes);
+    else if (hardWired.has(name)) notes.decorates(name, "the way out through HBONE is built in");
+    else throw new CompileError(at("", "name"), `a listener ${name} is not supported`);
   }
 
   #each(
     { resources, removedResources }: DeltaDiscoveryResponse,
     book: ResourceBook,
-    compile: (bytes: Uint8Array, notes: Notes) => void,
+    compile: (bytes: Uint8Array, notes: Notes, name: string) => void,
   ): Problems {
     const problems: { name: string; reason: string }[] = [];
     const wallMs = this.#deps.clock.wallMs();
@@ -165,7 +159,7 @@ export class Catalog<ClusterPlan, EndpointPlan> {
       try {
         if (resource?.typeUrl !== book.typeUrl)
           throw new CompileError("resource", `is ${resource?.typeUrl}, expected ${book.typeUrl}`);
-        compile(bytes, notes);
+        compile(bytes, notes, name);
         book.accept(name, { version, wallMs, bytes, decorations: notes.decorations });
       } catch (thrown) {
         const reason = describeError(thrown);

@@ -4,24 +4,10 @@
  */
 import type { Cluster as ClusterMessage } from "../../shared/wire/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { ClusterLoadAssignment } from "../../shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
-import type { Listener } from "../../shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
-import type { ChainCache } from "../compile/chain-cache.ts";
+import type { MainListener } from "../compile/main-listener.ts";
 import type { Notes } from "../compile/notes.ts";
-import type { Chain, ChainMatcher } from "../model/chain.ts";
-import type { AccessLog } from "../telemetry/config.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
 import type { Clusters } from "../upstream/upstream.ts";
-
-/** `main_internal`, compiled. */
-export interface MainListener {
-  readonly matcher: ChainMatcher;
-  /** By name. */
-  readonly chains: ReadonlyMap<string, Chain>;
-  /** For connections that no chain takes. */
-  readonly accessLogs: readonly AccessLog[];
-  /** What the chains came from. */
-  readonly cache: ChainCache;
-}
 
 export interface ResourceCompilers<ClusterPlan, EndpointPlan> {
   /** All throw CompileError. */
@@ -36,7 +22,7 @@ export interface ResourceCompilers<ClusterPlan, EndpointPlan> {
    * `previous`, which is what the same listener compiled to before.
    */
   main(bytes: Uint8Array, notes: Notes, previous: MainListener | undefined): MainListener;
-  terminate(message: Listener, notes: Notes): TerminatePlan;
+  terminate(bytes: Uint8Array, notes: Notes): TerminatePlan;
 }
 
 export interface LiveClusters<ClusterPlan, EndpointPlan> {

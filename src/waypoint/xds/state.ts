@@ -1,7 +1,7 @@
 /** Everything that serves traffic, as one immutable value: a request sees one of them or the next, never a mixture. */
+import type { MainListener } from "../compile/main-listener.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
 import type { Clusters } from "../upstream/upstream.ts";
-import type { MainListener } from "./compilers.ts";
 
 export interface WaypointState {
   /** Grows with each change. */

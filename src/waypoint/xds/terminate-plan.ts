@@ -33,10 +33,11 @@ export type CompileAccessLogs = (
 ) => readonly AccessLog[];
 
 export function compileTerminate(
-  listener: Listener,
+  bytes: Uint8Array,
   notes: Notes,
   accessLogs: CompileAccessLogs,
 ): TerminatePlan {
+  const listener = fromBinary(ListenerSchema, bytes);
   const path = listener.name;
   checkFields(listener, ListenerSchema, path, notes, {
     used: ["name", "address", "additional_addresses", "filter_chains", "access_log"],

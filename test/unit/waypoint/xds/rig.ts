@@ -87,8 +87,8 @@ const compilers: ResourceCompilers<Plan, string> = {
       cache: new ChainCache(),
     };
   },
-  terminate: (message) => ({
-    addresses: [{ host: "0.0.0.0", port: Number(message.statPrefix) }],
+  terminate: (bytes) => ({
+    addresses: [{ host: "0.0.0.0", port: Number(fromBinary(ListenerSchema, bytes).statPrefix) }],
     trustDomains: ["cluster.local"],
     maxStreams: 100,
     pingIntervalMs: 10_000,
