@@ -6,7 +6,10 @@ import type { HttpSettings } from "../../model/chain.ts";
 export interface Http2Settings {
   /** Server: what we announce. Client: what we open at most, beside the peer's own limit. */
   readonly maxConcurrentStreams: number;
-  /** Receive windows; both follow delivery, so they bound what waits here for slow readers. */
+  /**
+   * Receive windows; both follow delivery, so they bound what waits here for slow readers. A server's must not be below 65,535
+   * (Envoy refuses that too): clients may send before they have read its SETTINGS.
+   */
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
   readonly maxFrameBytes: number;
