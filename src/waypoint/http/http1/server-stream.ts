@@ -41,13 +41,15 @@ export class Http1ServerStream implements ServerStream {
   constructor(host: StreamHost, request: ParsedRequest, consumedBefore: number) {
     this.#host = host;
     this.protocol = request.minorVersion === 1 ? "HTTP/1.1" : "HTTP/1.0";
-    this.#keepAlive = request.keepAlive;
     this.#sentBefore = host.sentBytes;
     this.#consumedBefore = consumedBefore;
     // Read before a filter may change them.
     this.#isHead = request.head.method === "HEAD";
     this.#upgrade = request.head.upgrade;
     this.#isConnect = request.head.method === "CONNECT";
+    // Who asked for a tunnel may have sent something for it already: after a refusal that would be read as a request.
+    const asksForTunnel = this.#isConnect || this.#upgrade !== undefined;
+    this.#keepAlive = request.keepAlive && !asksForTunnel;
   }
 
   readonly #isHead: boolean;
