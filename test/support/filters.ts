@@ -99,6 +99,11 @@ export class TestRequest extends Common implements RequestContext {
   readonly head: RequestHead;
   readonly route: Route | undefined;
   readonly flags: ResponseFlag[] = [];
+  readonly protocol = "HTTP/1.1";
+  readonly response = undefined;
+  readonly startWallMs = 1_790_000_000_000;
+  readonly routeName = undefined;
+  readonly upstream = undefined;
   readonly bodyAsked: number[] = [];
   readonly #body: { readonly bytes: Buffer; readonly complete: boolean };
   routesCleared = 0;
@@ -108,6 +113,10 @@ export class TestRequest extends Common implements RequestContext {
     this.head = given.head ?? head();
     this.route = given.perFilter && ({ perFilter: given.perFilter } as unknown as Route);
     this.#body = given.body ?? { bytes: Buffer.alloc(0), complete: true };
+  }
+
+  get request(): RequestHead {
+    return this.head;
   }
 
   clearRoute(): void {

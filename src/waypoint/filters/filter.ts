@@ -3,6 +3,7 @@ import type { Clock } from "../../shared/base/clock.ts";
 import type { LocalReply, RequestHead, ResponseFlag, ResponseHead } from "../http/message.ts";
 import type { DownstreamInfo } from "../http/stream.ts";
 import type { Route } from "../model/route.ts";
+import type { FormatFacts } from "../routing/format.ts";
 
 /** JSON-like values of dynamic metadata. */
 export type MetadataValue =
@@ -13,8 +14,8 @@ export type MetadataValue =
   | readonly MetadataValue[]
   | { readonly [key: string]: MetadataValue };
 
-/** One request on its way; made once per request, passed to everything. */
-export interface RequestContext {
+/** One request on its way; made once per request, passed to everything. Header formats read it as it is. */
+export interface RequestContext extends FormatFacts {
   readonly downstream: DownstreamInfo;
   readonly head: RequestHead;
   readonly clock: Clock;

@@ -4,7 +4,9 @@ import type { HttpFilter, NetworkFilter } from "../../filters/filter.ts";
 import type { PerRouteSettings } from "../../filters/per-route.ts";
 import type { Notes, Path } from "../notes.ts";
 import { compileCors, compileCorsPolicy } from "./cors.ts";
+import { compileExtAuthz, compileNetworkExtAuthz } from "./ext-authz.ts";
 import { compileFault, compileFaultPlan } from "./fault.ts";
+import { compileHeaderMutation } from "./header-mutation.ts";
 import { compileJwt } from "./jwt.ts";
 import { compileHttpRbac, compileNetworkRbac } from "./rbac.ts";
 import type { TypedConfig } from "./typed-config.ts";
@@ -32,10 +34,13 @@ export const httpFilterCompilers: ReadonlyMap<string, NamedCompiler<HttpFilter>>
   [`${http}.fault.v3.HTTPFault`, compileFault],
   [`${http}.cors.v3.Cors`, compileCors],
   [`${http}.jwt_authn.v3.JwtAuthentication`, compileJwt],
+  [`${http}.ext_authz.v3.ExtAuthz`, compileExtAuthz],
+  [`${http}.header_mutation.v3.HeaderMutation`, compileHeaderMutation],
 ]);
 
 export const networkFilterCompilers: ReadonlyMap<string, NamedCompiler<NetworkFilter>> = new Map([
   [`${network}.rbac.v3.RBAC`, compileNetworkRbac],
+  [`${network}.ext_authz.v3.ExtAuthz`, compileNetworkExtAuthz],
 ]);
 
 export const perRouteCompilers: ReadonlyMap<string, PerRouteCompiler> = new Map<

@@ -9,14 +9,15 @@ export interface ExtAuthzConfig {
   readonly statusOnError: number;
   readonly body: BodySettings | undefined;
   readonly clearRouteCache: boolean;
+  /** Undefined: always. */
   readonly enabled: Fraction | undefined;
   readonly enabledByMetadata: MetadataMatcher | undefined;
   /** Dynamic metadata that the server gets to see. */
   readonly metadataNamespaces: readonly string[];
+  readonly includeTlsSession: boolean;
   /** Undefined: all headers go to a gRPC server, Envoy's fixed few to an HTTP server. */
   readonly allowedHeaders: readonly StringMatcher[] | undefined;
   readonly disallowedHeaders: readonly StringMatcher[];
-  readonly validateMutations: boolean;
 }
 
 export type AuthzService =
@@ -30,7 +31,6 @@ export type AuthzService =
   | {
       readonly kind: "http";
       readonly cluster: string;
-      readonly authority: string;
       readonly timeoutMs: number;
       readonly pathPrefix: string;
       readonly headersToAdd: readonly (readonly [name: string, value: string])[];

@@ -1,11 +1,7 @@
-/** Header mutations of a filter or route as plain data, in the order of the configuration. */
-import type { HeaderMutation } from "../../model/route.ts";
-
-export type MutationStep =
-  | { readonly kind: "remove"; readonly name: string }
-  | { readonly kind: "put"; readonly mutation: HeaderMutation };
+/** Header mutations of a filter as plain data, one step after the other. */
+import type { HeaderMutations } from "../../model/route.ts";
 
 export interface HeaderMutationPlan {
-  readonly request: readonly MutationStep[];
-  readonly response: readonly MutationStep[];
+  readonly request: readonly HeaderMutations[];
+  readonly response: readonly HeaderMutations[];
 }
