@@ -2,10 +2,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { describeError } from "../shared/base/errors.ts";
 import { describeEnvironment } from "./bench/environment.ts";
 import { summarize } from "./bench/figures.ts";
 import { runInside } from "./bench/inside.ts";
-import { runPlan } from "./bench/outside.ts";
+import { type RunOutcome, runPlan } from "./bench/outside.ts";
 import { type PlanOptions, planRuns, type StackChoice } from "./bench/plan.ts";
 import { renderHtml } from "./bench/report/html.ts";
 import type { Report } from "./bench/report/report.ts";
@@ -108,10 +109,18 @@ function planOptions(options: Options, stacks: readonly StackChoice[]): PlanOpti
   };
 }
 
+/** A failure is told as a value: servers that still run would keep this process from ending with it. */
+async function measureInside(spec: RunSpec): Promise<RunOutcome> {
+  try {
+    return { kind: "measured", result: await runInside(spec) };
+  } catch (thrown) {
+    return { kind: "failed", reason: describeError(thrown) };
+  }
+}
+
 async function run(io: CommandIo, options: Options): Promise<void> {
   if (options.inside !== undefined) {
-    const result = await runInside(JSON.parse(options.inside) as RunSpec);
-    process.send?.(result);
+    process.send?.(await measureInside(JSON.parse(options.inside) as RunSpec));
     return;
   }
   const kind = sandboxKind();

@@ -1,8 +1,12 @@
 /** Runs a plan: each run in a sandbox of its own, one after the other, with what it measured sent back. */
+import { systemClock } from "../../shared/base/clock.ts";
 import type { CommandIo } from "../command.ts";
 import { type SandboxKind, startInSandbox } from "../world/sandbox.ts";
 import { labelOf } from "./figures.ts";
 import type { RunResult, RunSpec } from "./spec.ts";
+
+/** A mesh of 100,000 workloads takes a minute to read. */
+const RUN_DEADLINE_MS = 240_000;
 
 export interface Outcome {
   readonly results: readonly RunResult[];
@@ -33,7 +37,7 @@ export async function runPlan(
   return { results, absent: [...absent].map(([what, reason]) => ({ what, reason })) };
 }
 
-type RunOutcome =
+export type RunOutcome =
   | { readonly kind: "measured"; readonly result: RunResult }
   | { readonly kind: "failed"; readonly reason: string };
 
@@ -49,14 +53,19 @@ function runOnce(
   child.stderr?.setEncoding("utf8").on("data", (text: string) => said.push(text));
   const end = (): void => void child.kill("SIGKILL");
   io.shutdown.addEventListener("abort", end, { once: true });
+  const deadline = systemClock.after(RUN_DEADLINE_MS, () => {
+    outcome = { kind: "failed", reason: "it did not end in time" };
+    end();
+  });
+  let outcome: RunOutcome | undefined;
   return new Promise((resolve) => {
-    let outcome: RunOutcome | undefined;
     child.on("message", (message) => {
-      outcome = { kind: "measured", result: message as RunResult };
+      outcome = message as RunOutcome;
       end();
     });
     child.once("exit", () => {
       io.shutdown.removeEventListener("abort", end);
+      deadline.cancel();
       const reason =
         said.join("").trim().split("\n").slice(-4).join(" ") || "it ended without a word";
       resolve(outcome ?? { kind: "failed", reason });
