@@ -97,12 +97,17 @@ class LinearRegex implements Regex {
     const matcher = this.#compiled.matcher(text);
     let out = "";
     let from = 0;
+    let lastEnd = -1;
     while (matcher.find()) {
       const start = matcher.start();
+      const end = matcher.end();
+      // RE2 takes no empty match where the one before ended.
+      if (start === end && start === lastEnd) continue;
       out += text.slice(from, start) + expand(substitution, matcher);
-      from = matcher.end();
+      from = end;
+      lastEnd = end;
     }
-    return from === 0 && out === "" ? text : out + text.slice(from);
+    return lastEnd === -1 ? text : out + text.slice(from);
   }
 }
 
