@@ -30,7 +30,7 @@ export interface AdminDeps {
   readonly readiness: Readiness;
   readonly lifecycle: Lifecycle;
   readonly certificate: OwnCertificate;
-  readonly catalog: Pick<Catalog<unknown, unknown>, "books">;
+  readonly catalog: { readonly books: Catalog<unknown, unknown>["books"] };
   readonly counters: XdsCounters;
   readonly state: StateHolder;
   readonly sessions: Sessions;
