@@ -115,6 +115,10 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
 
   // RouterHost
 
+  get traceId(): string | undefined {
+    return this.#trace?.traceId;
+  }
+
   injectTrace(): void {
     if (this.#trace !== undefined) this.deps.telemetry.injectUpstream(this.#trace, this.head);
   }
@@ -329,7 +333,7 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
     if (serverHeader === "overwrite") fields.set("server", serverName);
     else if (serverHeader === "append-if-absent" && !fields.has("server"))
       fields.append("server", serverName);
-    this.deps.telemetry.answer(chain, this.head, head);
+    this.deps.telemetry.answer(chain, this.head, head, this.#trace, this.operation);
     this.status = head.status;
     this.stream.head(head, endStream);
   }

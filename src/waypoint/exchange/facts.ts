@@ -95,6 +95,11 @@ export abstract class RequestFacts implements RequestContext, FormatFacts {
     return this.#route;
   }
 
+  /** What the route calls the operation; names the span. */
+  get operation(): string | undefined {
+    return this.#route === "unknown" ? undefined : this.#route?.decoratorOperation;
+  }
+
   get routeName(): string | undefined {
     return this.#route === "unknown" ? undefined : this.#route?.name;
   }

@@ -37,6 +37,8 @@ export function httpRecord(exchange: Exchange, upstream: UpstreamRecord | undefi
       grpcStatus: trailers?.get("grpc-status") ?? response?.fields.get("grpc-status"),
       requestMessages: exchange.requestMessages?.count ?? 0,
       responseMessages: exchange.responseMessages?.count ?? 0,
+      operation: exchange.operation,
+      traceId: exchange.traceId,
     },
   };
 }

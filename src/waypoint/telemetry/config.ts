@@ -1,4 +1,5 @@
 /** What Telemetry configures, as plain data; compiled by compile/telemetry.ts, carried out in this folder. */
+import type { Format } from "./log/format.ts";
 import type { MetricOverrides } from "./metrics/overrides.ts";
 import type { StreamRecord } from "./record.ts";
 import type { CustomTag } from "./tracing/tags.ts";
@@ -20,6 +21,8 @@ export interface TracingConfig {
   readonly overallSamplingPercent: number;
   readonly maxPathTagLength: number;
   readonly verbose: boolean;
+  /** The span's name, before the route's; undefined: the route's. */
+  readonly operation: Format | undefined;
   /** Whether trace headers go upstream. */
   readonly propagate: boolean;
   readonly spawnUpstreamSpan: boolean;

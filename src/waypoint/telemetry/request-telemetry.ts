@@ -16,6 +16,8 @@ export interface RecordSource {
 /** One request's trace; opaque to everyone but telemetry/tracing. Undefined where tracing is not configured. */
 export interface RequestTrace {
   readonly sampled: boolean;
+  /** Undefined: nobody takes spans. */
+  readonly traceId: string | undefined;
 }
 
 export interface RequestTelemetry {
@@ -26,8 +28,17 @@ export interface RequestTelemetry {
   start(chain: HttpChain, head: RequestHead, downstream: DownstreamInfo): RequestTrace | undefined;
   /** For each attempt, on the head that goes upstream: trace headers of the provider. */
   injectUpstream(trace: RequestTrace, head: RequestHead): void;
-  /** On the answer's head: `x-request-id` where the chain asks for it. */
-  answer(chain: HttpChain, request: RequestHead, response: ResponseHead): void;
+  /**
+   * On the answer's head: `x-request-id` where the chain asks for it, and for a traced chain the name that the route gives
+   * the operation (its decorator).
+   */
+  answer(
+    chain: HttpChain,
+    request: RequestHead,
+    response: ResponseHead,
+    trace?: RequestTrace,
+    operation?: string,
+  ): void;
   /**
    * For gRPC requests and TCP connections that last: counts what has passed so far from time to time until `finish` with the
    * same source. TCP connections count as opened here. Not needed for plain requests.
