@@ -175,8 +175,10 @@ export interface Listening {
 }
 
 /** On a port of loopback, with prior knowledge. */
-export async function listen(settings: Partial<Http2Settings> = {}): Promise<Listening> {
-  const app = makeApp();
+export async function listen(
+  settings: Partial<Http2Settings> = {},
+  app: App = makeApp(),
+): Promise<Listening> {
   const servers: Http2Server[] = [];
   const sockets = new Set<Socket>();
   const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true };
@@ -421,5 +423,25 @@ export function requestOf(path: string, overrides: Partial<RequestHead> = {}): R
     fields: new Fields(),
     upgrade: undefined,
     ...overrides,
+  };
+}
+
+/** Joins each request with one on this client, as a proxy without rules does. */
+export function relayTo(client: Http2Client): AcceptRequest {
+  return (head, endStream, stream) => {
+    const writer = client.open(head, endStream, {
+      interim: (answer) => stream.interim(answer),
+      head: (answer, end) => stream.head(answer, end),
+      body: (bytes, start, end) => stream.body(bytes, start, end),
+      end: (trailers) => stream.end(trailers),
+      reset: (reason) => stream.reset(reason),
+      writable: () => stream.resume(),
+    });
+    return {
+      body: (bytes, start, end) => writer.body(bytes, start, end),
+      end: (trailers) => writer.end(trailers),
+      reset: (reason) => writer.reset(reason),
+      writable: () => writer.resume(),
+    };
   };
 }
