@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from "../../shared/base/clock.ts";
 import type { Port, PortListener } from "../../shared/hbone/flow/port.ts";
+import type { ReadBefore } from "../../shared/hbone/flow.ts";
 import { clientPreface, frameHeaderBytes } from "../../shared/hbone/http2/frames.ts";
 import { HttpLooker, type HttpVersion, startsLikePreface } from "./sniff-http.ts";
 import { type ClientHello, lookForTls } from "./sniff-tls.ts";
@@ -44,12 +45,12 @@ const maxHttpBytes = 64 * 1024;
 const maxHelloBytes = 16 * 1024;
 const firstBlockBytes = 1024;
 
-/** Never rejects. The opening must not be used before; on "closed" there is nothing left to use. */
+/** Never rejects. Somebody may have sniffed before; on "closed" there is nothing left to use. */
 export function sniffProtocol(opening: Opening, plan: SniffPlan, clock: Clock): Promise<Sniffed> {
   return new Promise((resolve) => {
     const http = plan.http ? new HttpLooker() : undefined;
     const look: Looker = (bytes) => lookAsPlanned(http, plan.tls, bytes);
-    new Sniffer(opening.port, look, plan, clock, resolve).start();
+    new Sniffer(opening, look, plan, clock, resolve).start();
   });
 }
 
@@ -65,7 +66,7 @@ const prefacePlan: SniffPlan = { http: true, tls: false, timeoutMs: 0, onTimeout
  */
 export async function sniffCodec(opening: Opening, clock: Clock): Promise<CodecChoice> {
   const sniffed = await new Promise<Sniffed>((resolve) => {
-    new Sniffer(opening.port, lookForPreface, prefacePlan, clock, resolve).start();
+    new Sniffer(opening, lookForPreface, prefacePlan, clock, resolve).start();
   });
   if (sniffed.kind === "closed") return { kind: "closed" };
   return { kind: sniffed.http === "h2c" ? "http2" : "http1", opening: sniffed.opening };
@@ -100,6 +101,7 @@ class Sniffer implements Port, PortListener {
   readonly roomBytes = maxHelloBytes;
   readonly unsentBytes = 0;
   readonly #port: Port;
+  readonly #before: ReadBefore | undefined;
   readonly #look: Looker;
   readonly #plan: SniffPlan;
   readonly #clock: Clock;
@@ -111,13 +113,14 @@ class Sniffer implements Port, PortListener {
   #ended = false;
 
   constructor(
-    port: Port,
+    opening: Opening,
     look: Looker,
     plan: SniffPlan,
     clock: Clock,
     resolve: (sniffed: Sniffed) => void,
   ) {
-    this.#port = port;
+    this.#port = opening.port;
+    this.#before = opening.readBefore;
     this.#look = look;
     this.#plan = plan;
     this.#clock = clock;
@@ -127,7 +130,13 @@ class Sniffer implements Port, PortListener {
   start(): void {
     const { timeoutMs } = this.#plan;
     if (timeoutMs > 0) this.#timer = this.#clock.after(timeoutMs, () => this.#timedOut());
+    const before = this.#before;
+    const wantsMore =
+      before === undefined || this.take(before.bytes, frameHeaderBytes, before.bytes.length);
     this.#port.attach(this, this);
+    // Who sniffed before has paused the port.
+    if (before !== undefined && wantsMore) this.#port.resume();
+    if (before?.ended) this.finish();
   }
 
   attach(): void {
@@ -135,6 +144,7 @@ class Sniffer implements Port, PortListener {
   }
 
   take(bytes: Buffer, start: number, end: number): boolean {
+    if (start === end) return this.#resolve !== undefined;
     this.#keep(bytes, start, end);
     // After the decision more may come before the next owner attaches: kept, not looked at.
     if (this.#resolve === undefined) return false;

@@ -1,7 +1,8 @@
 /** What an HTTP/2 connection of either role announces and allows. */
 import type { Setting } from "../../../shared/hbone/http2/frames.ts";
-import { minMaxFrameBytes, settingId } from "../../../shared/hbone/http2/frames.ts";
+import { maxStreamId, minMaxFrameBytes, settingId } from "../../../shared/hbone/http2/frames.ts";
 import type { HttpSettings } from "../../model/chain.ts";
+import type { UpstreamHttp } from "../../model/cluster.ts";
 
 export interface Http2Settings {
   /** Server: what we announce. Client: what we open at most, beside the peer's own limit. */
@@ -45,6 +46,17 @@ const common: Http2Settings = {
 };
 
 export const defaultHttp2ClientSettings: Http2Settings = common;
+
+export function http2ClientSettings({ http2 }: UpstreamHttp): Http2Settings {
+  return {
+    ...common,
+    maxConcurrentStreams: Math.min(http2.maxConcurrentStreams, maxStreamId),
+    streamWindowBytes: http2.streamWindowBytes ?? common.streamWindowBytes,
+    connectionWindowBytes: http2.connectionWindowBytes ?? common.connectionWindowBytes,
+    pingIntervalMs: http2.keepaliveIntervalMs,
+    pingTimeoutMs: http2.keepaliveTimeoutMs,
+  };
+}
 
 /** A peer may open so many streams at most, whatever the configuration says: Envoy's default is no limit at all. */
 const mostStreams = 1024;

@@ -239,6 +239,23 @@ describe("a sniffed connection", { timeout: 10_000 }, () => {
     far.destroy();
   });
 
+  test("may be sniffed again: TLS was looked for first, then the codec", async () => {
+    const { near, far } = await socketPair();
+    far.write("PRI * HTTP/2.0\r\n");
+    const first = await sniffProtocol(openingOf(near), { ...both, http: false }, systemClock);
+    assert.equal(first.kind, "looked");
+    if (first.kind !== "looked") return;
+    const choosing = sniffCodec(first.opening, systemClock);
+    far.write("\r\nSM\r\n\r\nand more");
+    const chosen = await choosing;
+    assert.equal(chosen.kind, "http2");
+    if (chosen.kind === "closed") return;
+    const bytes = chosen.opening.readBefore?.bytes.subarray(9).toString() ?? "";
+    assert.ok(bytes.startsWith("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    near.destroy();
+    far.destroy();
+  });
+
   test("tells which codec it needs", async () => {
     for (const [text, kind] of [
       ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http2"],
