@@ -59,7 +59,10 @@ export interface Cluster {
     receiver: UpstreamReceiver,
     facts: PickFacts,
   ): BodyWriter;
-  /** For TCP chains and upgrades over raw connections. Rejects with UpstreamError. */
+  /**
+   * For TCP chains and upgrades over raw connections. Rejects with UpstreamError. The signal aborts when the connection is
+   * over, before or after it was made: it counts for circuit breakers and balancing until then.
+   */
   connect(
     endpoint: Endpoint,
     facts: PickFacts,

@@ -35,6 +35,7 @@ export class Balancer<H extends Host> {
   readonly #set: HostSet<H>;
   readonly #chance: Chance;
   readonly #load: PriorityLoad;
+  readonly #inPanic: boolean;
   /** One list of hosts is all there is: the usual case needs no draw. */
   readonly #only: Chooser<H> | undefined;
   readonly #choosers = new Map<string, Chooser<H>>();
@@ -46,11 +47,13 @@ export class Balancer<H extends Host> {
     this.#set = set;
     this.#chance = chance;
     this.#load = priorityLoad(set, settings.panicThresholdPercent);
+    this.#inPanic = this.#load.panic.includes(true);
     this.#only = this.#single();
   }
 
-  get load(): PriorityLoad {
-    return this.#load;
+  /** Health is not looked at in some priority. */
+  get inPanic(): boolean {
+    return this.#inPanic;
   }
 
   pick(choice: Choice<H>): H | undefined {

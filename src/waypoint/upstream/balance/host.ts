@@ -9,7 +9,7 @@ export interface Host {
   readonly priority: number;
   /** Requests or connections under way; read at each choice. */
   readonly active: number;
-  /** When it was first seen, or was last let back in. For slow start. */
+  /** When it was first seen. For slow start. */
   readonly sinceMs: number;
 }
 

@@ -18,6 +18,8 @@ import { handshakeClient } from "../../../shared/identity/handshake.ts";
 import type { PeerVerdict } from "../../../shared/identity/peer.ts";
 import { parseSpiffe } from "../../../shared/identity/spiffe.ts";
 import { formatSocketAddress, type SocketAddress } from "../../../shared/net/authority.ts";
+import type { PeerNameRule } from "../../model/upstream-transport.ts";
+import { matchesString } from "../../routing/match.ts";
 import type { UpstreamSecrets } from "./secrets.ts";
 import { dialTcp, type TcpDeps } from "./tcp.ts";
 
@@ -27,8 +29,8 @@ export interface TunnelSettings {
   readonly idleMs: number;
   readonly streamWindowBytes: number | undefined;
   readonly connectionWindowBytes: number | undefined;
-  /** `spiffe://<trust domain>/` and the like: the peer's name must begin with one. Empty: with our own trust domain's. */
-  readonly acceptedPrefixes: readonly string[];
+  /** What connect_originate says of its peers' names. Empty: any of the mesh; undefined: those of our own trust domain. */
+  readonly acceptedPeers: readonly PeerNameRule[] | undefined;
   /** Our network, for gateways of others. */
   readonly network: string;
 }
@@ -39,7 +41,7 @@ export const defaultTunnelSettings: TunnelSettings = {
   idleMs: 3_600_000,
   streamWindowBytes: undefined,
   connectionWindowBytes: undefined,
-  acceptedPrefixes: [],
+  acceptedPeers: undefined,
   network: "",
 };
 
@@ -58,8 +60,14 @@ export class Tunnels {
   constructor(deps: TunnelDeps, settings: TunnelSettings = defaultTunnelSettings) {
     this.#deps = deps;
     this.#settings = settings;
+    const idleMs = (): number => this.#settings.idleMs;
     this.#pool = new HbonePool(
-      { maxStreamsPerSession, idleReleaseMs: settings.idleMs },
+      {
+        maxStreamsPerSession,
+        get idleReleaseMs() {
+          return idleMs();
+        },
+      },
       deps.clock,
     );
   }
@@ -134,21 +142,20 @@ export class Tunnels {
       socket.destroy();
       throw thrown;
     });
-    const prefixes = this.#prefixes(certificate.identity.trustDomain);
+    const ours = `spiffe://${certificate.identity.trustDomain}/`;
+    const rules = this.#settings.acceptedPeers;
     const { tls } = await handshakeClient({
       socket,
       certificate,
       acceptedIdentities: [],
-      judgePeer: (names) => ofTrustDomain(names, prefixes),
+      judgePeer: (names) =>
+        judgeMeshPeer(names, (name) =>
+          rules === undefined ? name.startsWith(ours) : isAccepted(rules, name),
+        ),
       clock,
       signal,
     });
     return openHboneClient(tls, this.#hbone(), clock, signal);
-  }
-
-  #prefixes(trustDomain: string): readonly string[] {
-    const { acceptedPrefixes } = this.#settings;
-    return acceptedPrefixes.length > 0 ? acceptedPrefixes : [`spiffe://${trustDomain}/`];
   }
 
   #hbone(): HboneSettings {
@@ -162,12 +169,21 @@ export class Tunnels {
   }
 }
 
+function isAccepted(rules: readonly PeerNameRule[], name: string): boolean {
+  if (rules.length === 0) return true;
+  return rules.some(
+    ({ type, matcher }) => (type === "uri" || type === "any") && matchesString(matcher, name),
+  );
+}
+
 /** The reference does not know which workload should answer: any of the mesh's trust domains will do (section 4.3). */
-function ofTrustDomain(names: readonly string[], prefixes: readonly string[]): PeerVerdict {
+function judgeMeshPeer(
+  names: readonly string[],
+  isWelcome: (name: string) => boolean,
+): PeerVerdict {
   for (const name of names) {
     const peer = parseSpiffe(name);
-    if (peer !== undefined && prefixes.some((prefix) => name.startsWith(prefix)))
-      return { kind: "accepted", peer };
+    if (peer !== undefined && isWelcome(name)) return { kind: "accepted", peer };
   }
   return {
     kind: "refused",
