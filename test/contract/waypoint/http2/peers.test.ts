@@ -25,7 +25,7 @@ import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { slabsInUse } from "../../../../src/shared/hbone/session/slab.ts";
 import { Fields } from "../../../../src/waypoint/http/message.ts";
 import { openingOf, openTransport } from "../../../../src/waypoint/http/transport.ts";
-import { dial, portOf, testKeyPair } from "../../../support/hbone.ts";
+import { dial, neverAborts, portOf, sessionPair, testKeyPair } from "../../../support/hbone.ts";
 import {
   Answer,
   type ClientStage,
@@ -256,6 +256,45 @@ describe("our client of node:http2's server", { timeout: 60_000 }, () => {
     assert.equal(client.servedRequests, 100);
     client.drain();
     await client.closed;
+  });
+});
+
+describe("our client of our server inside an HBONE tunnel", { timeout: 60_000 }, () => {
+  test("large bodies both ways at once, and many small requests", async () => {
+    const app = makeApp();
+    const pair = await sessionPair((tunnel) => {
+      serve(openTransport(openingOf(tunnel.accept([])), systemClock), app);
+    });
+    const opened = await pair.client.connect(
+      { authority: "10.0.0.1:80", headers: [] },
+      neverAborts,
+    );
+    if (opened.kind !== "open") throw new Error("refused");
+    const { client } = dialOver(openTransport(openingOf(opened.stream), systemClock));
+    const block = Buffer.alloc(64 * 1024, "b");
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        const answer = new Answer();
+        const writer = client.open(requestOf("/echo", { method: "POST" }), false, answer);
+        for (let round = 0; round < 100; round++) {
+          const before = answer.writableCalls;
+          if (!writer.body(block, 0, block.length))
+            await answer.until(() => answer.writableCalls > before);
+        }
+        writer.end(undefined);
+        await answer.done;
+        assert.equal(answer.bodyBytes, 100 * block.length);
+      }),
+    );
+    for (let round = 0; round < 20; round++) {
+      const answers = Array.from({ length: 50 }, () => new Answer());
+      for (const answer of answers) client.open(requestOf("/hi"), true, answer);
+      await Promise.all(answers.map(({ done }) => done));
+      assert.ok(answers.every(({ text }) => text === "hello from here\n"));
+    }
+    client.drain();
+    await client.closed;
+    await pair.close();
   });
 });
 
