@@ -10,7 +10,6 @@ import { collectGarbage } from "../shared/os/collect-garbage.ts";
 import { raiseFileLimit } from "../shared/os/limits.ts";
 import { hostNetwork } from "../shared/os/pod-network.ts";
 import { createLogger, LogFilter, type Logger } from "../shared/telemetry/logger.ts";
-import { Metrics } from "../shared/telemetry/metrics.ts";
 import { DeltaConnection } from "../shared/xds/delta-connection.ts";
 import { openDeltaStream } from "../shared/xds/delta-stream.ts";
 import { startAdminPorts } from "./admin/ports.ts";
@@ -28,7 +27,6 @@ import { PeerDemand } from "./workloads/demand.ts";
 import { WorkloadTable } from "./workloads/index.ts";
 import { sourcePeers } from "./workloads/source-peer.ts";
 import { Catalog } from "./xds/catalog.ts";
-import type { LiveClusters } from "./xds/compilers.ts";
 import { XdsCounters } from "./xds/counters.ts";
 import { WaypointProtocol } from "./xds/protocol.ts";
 import { StateHolder } from "./xds/state.ts";
@@ -48,7 +46,8 @@ export interface WaypointDeps {
   readonly kill: AbortSignal;
   /** Told where it listens for tunnels, each time that changes. */
   readonly onListening?: (ports: readonly number[]) => void;
-  readonly live: LiveClusters<ClusterConfig, Assignment>;
+  /** For tests: in place of the real ones. */
+  readonly live?: LiveClusters<ClusterConfig, Assignment>;
 }
 
 /** Everything between the operators' ports and the sockets. */
@@ -56,7 +55,6 @@ interface Core {
   readonly deps: WaypointDeps;
   readonly filter: LogFilter;
   readonly logger: Logger;
-  readonly registry: Metrics;
   readonly readiness: Readiness;
   readonly lifecycle: Lifecycle;
   readonly certificate: OwnCertificate;
@@ -79,7 +77,6 @@ function createCore(deps: WaypointDeps): Core {
     { clock, filter, format: config.logFormat, write: deps.writeLog },
     "app",
   );
-  const registry = new Metrics();
   const readiness = new Readiness();
   const lifecycle = new Lifecycle(readiness);
   const certificate = ownCertificate(config, clock, logger.scope("identity"), random);
@@ -92,7 +89,6 @@ function createCore(deps: WaypointDeps): Core {
     clock,
     random,
     logger,
-    registry,
     version: deps.version,
     variable: deps.variable,
     secrets: certificate.secrets,
@@ -100,7 +96,6 @@ function createCore(deps: WaypointDeps): Core {
     network,
     state,
     workloads,
-    live: deps.live,
     sourcePeer: sourcePeers(workloads, config.network),
   });
   const catalog = new Catalog<ClusterConfig, Assignment>({
@@ -165,7 +160,6 @@ function createCore(deps: WaypointDeps): Core {
     deps,
     filter,
     logger,
-    registry,
     readiness,
     lifecycle,
     certificate,

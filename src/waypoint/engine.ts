@@ -8,7 +8,6 @@ import { xxHash64 } from "../shared/base/xxhash64.ts";
 import type { SecretSource } from "../shared/identity/secret-source.ts";
 import type { PodNetwork } from "../shared/os/network.ts";
 import type { Logger } from "../shared/telemetry/logger.ts";
-import type { Metrics } from "../shared/telemetry/metrics.ts";
 import type { EndpointHealthOf } from "./admin/clusters-page.ts";
 import { compileCluster } from "./compile/cluster.ts";
 import { compileAssignment } from "./compile/endpoints.ts";
@@ -23,12 +22,13 @@ import type { Assignment } from "./model/endpoints.ts";
 import type { TransportConfig } from "./model/upstream-transport.ts";
 import type { SecretBook } from "./secrets/secret-book.ts";
 import { runTcp } from "./tcp/connection.ts";
-import type { TelemetryEnvironment } from "./telemetry/environment.ts";
-import type { PeerWorkload, StreamRecord } from "./telemetry/record.ts";
-import { noTelemetry } from "./telemetry/request-telemetry.ts";
+import type { PeerWorkload } from "./telemetry/record.ts";
+import { createTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
 import type { ChainServers } from "./terminate/chain-servers.ts";
 import { serveHttp } from "./terminate/http-server.ts";
+import { unmatchedRecord } from "./terminate/unmatched.ts";
 import type { Clusters } from "./upstream/upstream.ts";
+import { createUpstreams, type Upstreams } from "./upstream/upstreams.ts";
 import type { WorkloadIndex } from "./workloads/index.ts";
 import type { LiveClusters, ResourceCompilers } from "./xds/compilers.ts";
 import type { StateHolder } from "./xds/state.ts";
@@ -39,7 +39,6 @@ export interface EngineDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
-  readonly registry: Metrics;
   readonly version: string;
   readonly variable: (name: string) => string | undefined;
   readonly secrets: SecretSource;
@@ -48,7 +47,6 @@ export interface EngineDeps {
   readonly state: StateHolder;
   readonly workloads: WorkloadIndex;
   readonly sourcePeer: (downstream: DownstreamInfo) => PeerWorkload | undefined;
-  readonly live: LiveClusters<ClusterConfig, Assignment>;
 }
 
 export interface Engine {
@@ -56,26 +54,21 @@ export interface Engine {
   readonly live: LiveClusters<ClusterConfig, Assignment>;
   readonly servers: ChainServers;
   readonly endpointHealth: EndpointHealthOf;
+  readonly metrics: () => string;
   /** Paths of telemetry on the admin port. */
   readonly adminRoutes: Readonly<Record<string, AdminHandler>>;
   close(): Promise<void>;
 }
 
 export function createEngine(deps: EngineDeps): Engine {
-  const { clock, random, state, sourcePeer } = deps;
+  const { clock, state } = deps;
   // Of the configuration in force at each call: filters and exchanges live longer than one.
   const clusters: Clusters = { get: (name) => state.current.clusters.get(name) };
+  const upstreams = upstreamsOf(deps);
   const calls = new ClusterCalls(clusters, clock);
   const keySets = new RemoteKeySets(calls, clock);
-  const telemetry = noTelemetry;
-  const hooks = compileHooks({ clock, calls, keySets }, environmentOf(deps));
-  const exchange = { clusters, telemetry, clock, random, sourcePeer };
-  const tcp = { ...exchange, hash: (text: string) => xxHash64(Buffer.from(text)) };
-  const serving = {
-    exchange,
-    chain: (name: string) => state.current.main?.chains.get(name),
-    clock,
-  };
+  const telemetry = telemetryOf(deps, calls);
+  const hooks = compileHooks({ clock, calls, keySets }, telemetry.environment);
   return {
     compilers: {
       cluster: (message, notes) => compileCluster(message, notes, message.name),
@@ -86,50 +79,85 @@ export function createEngine(deps: EngineDeps): Engine {
       main: (bytes, notes, previous) => compileMainListener(bytes, notes, hooks, previous?.cache),
       terminate: (bytes, notes) => compileTerminate(bytes, notes, hooks.accessLogs),
     },
-    live: deps.live,
-    servers: {
-      http: (chain, codec, opening, downstream) =>
-        serveHttp(serving, chain, codec, opening, downstream),
-      tcp: (chain, opening, downstream) => {
-        const connection = runTcp(tcp, chain, opening, downstream);
-        // What flows is not ours to end; the deadline of the shutdown is.
-        return {
-          drain: () => undefined,
-          abort: (details) => connection.abort(details),
-          done: connection.done,
-        };
-      },
-      unmatched: (downstream) => unmatched(deps, downstream),
-    },
-    endpointHealth: () => undefined,
-    adminRoutes: {},
+    live: upstreams.clusters,
+    servers: serversOf(deps, clusters, telemetry),
+    endpointHealth: (cluster, address) =>
+      upstreams.clusters
+        .views()
+        .find(({ name }) => name === cluster)
+        ?.endpoints.find(({ hostText }) => hostText === address),
+    metrics: () => telemetry.renderMetrics(),
+    adminRoutes: telemetry.routes,
     close: async () => {
       keySets.close();
+      await telemetry.close();
+      upstreams.destroy();
     },
   };
 }
 
-function environmentOf({
-  config,
-  version,
-  variable,
-  logger,
-  random,
-}: EngineDeps): TelemetryEnvironment {
+function upstreamsOf(deps: EngineDeps): Upstreams {
+  const { config, clock, random, network, secrets, secretBook, workloads } = deps;
+  return createUpstreams({
+    clock,
+    random,
+    network,
+    secrets: {
+      workload: (signal) => secrets.fetch(config.identity, "real-time", signal),
+      certificate: (name) => secretBook.certificate(name),
+      trust: (name) => secretBook.trust(name),
+    },
+    peerOf: (ip) => workloads.byAddress(ip),
+    networkName: config.network,
+  });
+}
+
+function telemetryOf(deps: EngineDeps, calls: ClusterCalls): Telemetry {
+  const { config, clock, random, logger, version, variable } = deps;
   const { node, pod } = config;
-  return {
+  return createTelemetry({
+    clock,
+    random,
+    log: logger.scope("telemetry"),
     proxy: {
       nodeId: node.id,
       nodeCluster: node.cluster ?? "",
-      hostname: pod.name,
       ip: pod.ips[0] ?? "",
       namespace: pod.namespace,
-      istioVersion: version,
+      istioVersion: String(node.metadata["ISTIO_VERSION"] ?? ""),
       metadata: node.metadata,
     },
-    sink: () => ({ write: (line) => logger.info(line) }),
+    version,
     variable,
-    random,
+    calls,
+  });
+}
+
+function serversOf(deps: EngineDeps, clusters: Clusters, telemetry: Telemetry): ChainServers {
+  const { clock, random, state, sourcePeer } = deps;
+  const exchange = { clusters, telemetry: telemetry.requests, clock, random, sourcePeer };
+  const tcp = { ...exchange, hash: (text: string) => xxHash64(Buffer.from(text)) };
+  const serving = {
+    exchange,
+    chain: (name: string) => state.current.main?.chains.get(name),
+    clock,
+  };
+  return {
+    http: (chain, codec, opening, downstream) =>
+      serveHttp(serving, chain, codec, opening, downstream),
+    tcp: (chain, opening, downstream) => {
+      const connection = runTcp(tcp, chain, opening, downstream);
+      return {
+        // What flows is not ours to end; the deadline of the shutdown is.
+        drain: () => undefined,
+        abort: (details) => connection.abort(details),
+        done: connection.done,
+      };
+    },
+    unmatched: (downstream) => {
+      const record = unmatchedRecord(downstream, clock.wallMs(), sourcePeer(downstream));
+      for (const log of state.current.main?.accessLogs ?? []) log.write(record);
+    },
   };
 }
 
@@ -143,29 +171,4 @@ function secretNames(plan: ClusterConfig): readonly string[] {
   add(plan.transport);
   for (const { transport } of plan.transportMatches) add(transport);
   return [...names];
-}
-
-/** A connection that no chain takes: the listener's access log has it, with flag NR. */
-function unmatched({ state, clock }: EngineDeps, downstream: DownstreamInfo): void {
-  const record: StreamRecord = {
-    kind: "tcp",
-    chain: "",
-    downstream,
-    source: undefined,
-    startWallMs: downstream.startedWallMs,
-    durationMs: Math.max(0, clock.wallMs() - downstream.startedWallMs),
-    bytesReceived: 0,
-    bytesSent: 0,
-    wireBytesReceived: 0,
-    wireBytesSent: 0,
-    flags: ["NR"],
-    details: "filter_chain_not_found",
-    connectionTerminationDetails: undefined,
-    routeName: undefined,
-    upstream: undefined,
-    metadata: new Map(),
-    decisions: [],
-    http: undefined,
-  };
-  for (const log of state.current.main?.accessLogs ?? []) log.write(record);
 }

@@ -62,6 +62,14 @@ export class ClusterManager implements Clusters {
     return [...this.#live.values()].map(viewOf);
   }
 
+  /** What outlier detection says of one endpoint, by its printed address. */
+  endpoint(cluster: string, hostText: string): { readonly ejected: boolean } | undefined {
+    for (const endpoint of this.#live.get(cluster)?.discovery.all() ?? [])
+      if (endpoint.hostText === hostText)
+        return { ejected: endpoint.outlier.ejectedAtMs !== undefined };
+    return undefined;
+  }
+
   /** Connections end with their last request. */
   close(): void {
     for (const cluster of this.#live.values()) cluster.close();
