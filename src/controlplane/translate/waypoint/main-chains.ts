@@ -1,7 +1,7 @@
 /** The chains of the internal listener, and the way from addresses and ports to them. */
 import type { IpAddress } from "../../../shared/net/ip.ts";
 import type { PublishedWorkload } from "../workload-parts.ts";
-import { type FilterChainInit, httpChain, type TcpProxyInit, tcpChain } from "./chains.ts";
+import { type FilterChainInit, httpChain, tcpChain } from "./chains.ts";
 import { defaultRoutes } from "./default-route.ts";
 import {
   byPort,
@@ -15,8 +15,11 @@ import {
 import { clusterName, ENCAP } from "./names.ts";
 import { families } from "./node.ts";
 import { isHttp, isSniffed } from "./protocols.ts";
+import { serviceRoutes } from "./routes/service-routes.ts";
+import { serviceTcpProxy } from "./routes/tcp-routes.ts";
 import { addressesFor, type L7Port, type L7Service } from "./services.ts";
 import type { SubjectParts } from "./subject.ts";
+import { maybeDuration } from "./wire.ts";
 import type { World } from "./world.ts";
 
 const DIRECT_TCP = "direct-tcp";
@@ -42,9 +45,21 @@ export function portChains(
     http: clusterName("inbound-vip", number, "http", service.hostname),
     tcp: clusterName("inbound-vip", number, "tcp", service.hostname),
   };
-  const http = () => serviceHttpChain(world, service, port, parts, names.http);
-  const tcp = () =>
-    tcpChain(parts, { name: names.tcp, proxy: tcpProxyFor(names.tcp), direct: false });
+  const rules = world.routes.forService(service, world.node);
+  const at = { port: number, service };
+  const http = () =>
+    httpChain(world, parts, {
+      name: names.http,
+      port: number,
+      protocol,
+      routes: serviceRoutes(world, rules, { ...at, clusterName: names.http }),
+      direct: false,
+      hostname: service.hostname,
+    });
+  const tcp = () => {
+    const proxy = serviceTcpProxy(world, rules, { ...at, clusterName: names.tcp });
+    return tcpChain(parts, { name: names.tcp, proxy, direct: false });
+  };
   if (isSniffed(protocol))
     return { chains: [tcp(), http()], onMatch: toMatcher(byProtocol(names.http, names.tcp)) };
   return isHttp(protocol)
@@ -52,33 +67,17 @@ export function portChains(
     : { chains: [tcp()], onMatch: toChain(names.tcp) };
 }
 
-function tcpProxyFor(name: string): TcpProxyInit {
-  return { statPrefix: name, clusterSpecifier: { case: "cluster", value: name } };
-}
-
-function serviceHttpChain(
-  world: World,
-  service: L7Service,
-  { number, protocol }: L7Port,
-  parts: SubjectParts,
-  name: string,
-): FilterChainInit {
-  return httpChain(world, parts, {
-    name,
-    port: number,
-    protocol,
-    routes: defaultRoutes(world, { clusterName: name, port: number, service }),
-    direct: false,
-    hostname: service.hostname,
-  });
-}
-
 /** For connections to a workload itself: they go on to where they were going. */
 export function directChains(world: World, parts: SubjectParts): readonly FilterChainInit[] {
+  const idleTimeout = maybeDuration(world.node.idleTimeoutMs);
   return [
     tcpChain(parts, {
       name: DIRECT_TCP,
-      proxy: { statPrefix: ENCAP, clusterSpecifier: { case: "cluster", value: ENCAP } },
+      proxy: {
+        statPrefix: ENCAP,
+        clusterSpecifier: { case: "cluster", value: ENCAP },
+        ...(idleTimeout === undefined ? {} : { idleTimeout }),
+      },
       direct: true,
     }),
     httpChain(world, parts, {

@@ -8,6 +8,8 @@ import type { PublishedWorkload } from "../workload-parts.ts";
 import { byAgeAndName } from "./age.ts";
 import { DestinationRules } from "./destination-rules.ts";
 import { type Mesh, meshOf } from "./mesh.ts";
+import { RouteTable } from "./routes/sources.ts";
+import { virtualServiceSources } from "./routes/virtual-services.ts";
 import { l7Service, ServiceDirectory } from "./services.ts";
 import type { PolicyTables } from "./subject.ts";
 
@@ -18,6 +20,7 @@ export interface Sources {
   readonly mesh: Mesh;
   readonly services: ServiceDirectory;
   readonly rules: DestinationRules;
+  readonly routes: RouteTable;
   readonly policies: PolicyTables;
 }
 
@@ -47,11 +50,16 @@ export class SourceBuilder {
       [objects.ofKind("DestinationRule"), mesh],
       () => new DestinationRules(objects.ofKind("DestinationRule"), mesh),
     );
+    const routes = this.#remember(
+      "routes",
+      [objects.ofKind("VirtualService"), mesh],
+      () => new RouteTable(virtualServiceSources(objects.ofKind("VirtualService"), mesh)),
+    );
     const policies = this.#remember("policies", [objects.ofKind("Telemetry")], () => ({
       telemetry: byNamespace(objects.ofKind("Telemetry")),
     }));
     this.#memo.endPass();
-    return { objects, around, workloads, mesh, services, rules, policies };
+    return { objects, around, workloads, mesh, services, rules, routes, policies };
   }
 
   #remember<T>(key: string, ingredients: readonly unknown[], make: () => T): T {

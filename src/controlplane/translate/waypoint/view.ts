@@ -42,6 +42,7 @@ export function buildView(sources: Sources, node: WaypointNode): WaypointView {
     services: sources.services,
     own: new Map(services.map((service) => [service.hostname, service])),
     rules: sources.rules,
+    routes: sources.routes,
     instances: new InstanceTable().build(
       sources.workloads,
       sources.objects,

@@ -4,6 +4,7 @@ import type { DestinationRules, MergedRule } from "./destination-rules.ts";
 import type { Instance } from "./instances.ts";
 import type { Mesh } from "./mesh.ts";
 import type { WaypointNode } from "./node.ts";
+import type { RouteTable } from "./routes/sources.ts";
 import type { L7Service, ServiceDirectory } from "./services.ts";
 
 export interface World {
@@ -13,6 +14,7 @@ export interface World {
   /** The services that this waypoint stands in front of, by hostname. */
   readonly own: ReadonlyMap<string, L7Service>;
   readonly rules: DestinationRules;
+  readonly routes: RouteTable;
   readonly instances: ReadonlyMap<ServiceKey, readonly Instance[]>;
 }
 
