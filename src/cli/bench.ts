@@ -11,6 +11,7 @@ import { type PlanOptions, planRuns, type StackChoice } from "./bench/plan.ts";
 import { renderHtml } from "./bench/report/html.ts";
 import type { Report } from "./bench/report/report.ts";
 import { renderTable } from "./bench/report/table.ts";
+import { renderVersions } from "./bench/report/versions.ts";
 import {
   type LoadName,
   loadNames,
@@ -19,6 +20,7 @@ import {
   stackNames,
 } from "./bench/spec.ts";
 import { envoyBinary } from "./bench/stacks/sidecars.ts";
+import { buildVersion } from "./bench/versions.ts";
 import { CommandFailure, type CommandIo } from "./command.ts";
 import { probeSandbox, SandboxUnavailable } from "./world/sandbox.ts";
 
@@ -118,7 +120,33 @@ async function measureInside(spec: RunSpec): Promise<RunOutcome> {
   }
 }
 
+/** Two stacks: ambit as it was at a commit, and as it is. */
+async function compareVersions(io: CommandIo, options: Options, ref: string): Promise<void> {
+  const kind = sandboxKind();
+  const own = ownProgram();
+  const old = await buildVersion(ref, own.at(-1) ?? "").catch((thrown: unknown) => {
+    throw new CommandFailure(`Cannot build ${ref}: ${describeError(thrown)}`, { cause: thrown });
+  });
+  try {
+    const stacks = [
+      { stack: "ambit", variant: old.commit, program: [...own.slice(0, -1), old.bundle] },
+      { stack: "ambit", variant: "now", program: own },
+    ] as const;
+    const plan = { ...planOptions(options, stacks), contents: [] };
+    const { results, absent } = await runPlan(io, kind, own, planRuns(plan));
+    const [before, now] = [old.commit, "now"].map((variant) =>
+      summarize(results).find((figures) => figures.variant === variant),
+    );
+    if (before === undefined || now === undefined)
+      throw new CommandFailure(`Cannot compare: ${absent.map(({ reason }) => reason).join("; ")}`);
+    io.stdout(renderVersions(before, now));
+  } finally {
+    old.remove();
+  }
+}
+
 async function run(io: CommandIo, options: Options): Promise<void> {
+  if (options.compare !== undefined) return compareVersions(io, options, options.compare);
   if (options.inside !== undefined) {
     process.send?.(await measureInside(JSON.parse(options.inside) as RunSpec));
     return;
@@ -162,6 +190,10 @@ export function build(io: CommandIo): Command {
     .option("--loads <names>", `of ${loadNames.join(", ")}`, listOf(loadNames, "loads"))
     .option("--rounds <n>", "how often every stack is brought up", positive)
     .option("--seconds <n>", "how long each load runs", positive)
+    .option(
+      "--compare <git ref>",
+      "ambit as it was then beside ambit as it is now, and nothing else",
+    )
     .option("--out <folder>", "where the reports go", "bench")
     .addOption(new Option("--inside <spec>").hideHelp())
     .action((options: Options) => run(io, options));
