@@ -11,10 +11,10 @@ function bytesOf(id: string): Uint8Array {
   return Buffer.from(id, "hex");
 }
 
-/** Nanoseconds do not fit a double: whole milliseconds and the rest apart. */
+/** Nanoseconds do not fit a double: whole milliseconds and the rest apart. The clock gives microseconds. */
 function nanos(wallMs: number): bigint {
   const whole = Math.floor(wallMs);
-  return BigInt(whole) * 1_000_000n + BigInt(Math.round((wallMs - whole) * 1e6));
+  return BigInt(whole) * 1_000_000n + BigInt(Math.round((wallMs - whole) * 1000) * 1000);
 }
 
 function text(key: string, value: string) {
