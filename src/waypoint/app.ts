@@ -46,8 +46,6 @@ export interface WaypointDeps {
   readonly kill: AbortSignal;
   /** Told where it listens for tunnels, each time that changes. */
   readonly onListening?: (ports: readonly number[]) => void;
-  /** For tests: in place of the real ones. */
-  readonly live?: LiveClusters<ClusterConfig, Assignment>;
 }
 
 /** Everything between the operators' ports and the sockets. */

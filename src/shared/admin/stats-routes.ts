@@ -28,7 +28,9 @@ function compress(encoding: Encoding, body: Buffer): Promise<Uint8Array> {
     : brotliAsync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } });
 }
 
-export function statsRoutes(metrics: Metrics): Readonly<Record<string, AdminHandler>> {
+export function statsRoutes(
+  metrics: Pick<Metrics, "render">,
+): Readonly<Record<string, AdminHandler>> {
   const print: AdminHandler = async (request): Promise<AdminAnswer> => {
     const contentType = metricsContentType(request.headers.accept);
     const body = Buffer.from(await metrics.render());

@@ -10,7 +10,6 @@ import { statsRoutes } from "../../shared/admin/stats-routes.ts";
 import type { Clock } from "../../shared/base/clock.ts";
 import type { Readiness } from "../../shared/base/readiness.ts";
 import type { LogFilter } from "../../shared/telemetry/logger.ts";
-import type { Metrics } from "../../shared/telemetry/metrics.ts";
 import type { WaypointConfig } from "../config.ts";
 import type { OwnCertificate } from "../secrets/own-certificate.ts";
 import type { Sessions } from "../terminate/sessions.ts";
@@ -18,6 +17,7 @@ import type { Catalog } from "../xds/catalog.ts";
 import type { XdsCounters } from "../xds/counters.ts";
 import type { StateHolder } from "../xds/state.ts";
 import type { EndpointHealthOf } from "./clusters-page.ts";
+import { metricsPage } from "./native-metrics.ts";
 import { probeRoutes, quitFromHere, type WaypointAdmin, waypointRoutes } from "./routes.ts";
 import type { Lifecycle } from "./server-state.ts";
 
@@ -26,7 +26,6 @@ export interface AdminDeps {
   readonly clock: Clock;
   readonly version: string;
   readonly filter: LogFilter;
-  readonly registry: Metrics;
   readonly readiness: Readiness;
   readonly lifecycle: Lifecycle;
   readonly certificate: OwnCertificate;
@@ -37,6 +36,7 @@ export interface AdminDeps {
   readonly xds: { readonly connected: boolean };
   readonly engine: {
     readonly endpointHealth: EndpointHealthOf;
+    readonly metrics: () => string;
     /** Paths of telemetry and policy: decisions, why. */
     readonly adminRoutes: Readonly<Record<string, AdminHandler>>;
   };
@@ -68,7 +68,9 @@ export async function startAdminPorts(
 ): Promise<readonly AdminServer[]> {
   const { config, clock, readiness, lifecycle } = deps;
   const startedMs = clock.wallMs();
-  const prometheus = statsRoutes(deps.registry)["/stats/prometheus"] ?? (() => textAnswer(500, ""));
+  const stats = (): ReadonlyMap<string, number> => statsOf(deps, startedMs);
+  const metrics = statsRoutes(metricsPage(deps.engine.metrics, stats));
+  const prometheus = metrics["/stats/prometheus"] ?? (() => textAnswer(500, ""));
   const admin: WaypointAdmin = {
     dump: {
       node: config.node,
@@ -78,7 +80,7 @@ export async function startAdminPorts(
     },
     health: deps.engine.endpointHealth,
     lifecycle,
-    stats: () => statsOf(deps, startedMs),
+    stats,
     prometheus,
     nowMs: () => clock.wallMs(),
     startedMs,
@@ -107,10 +109,10 @@ export async function startAdminPorts(
       name: "status",
       hosts: anyHost,
       port: ports.status,
-      routes: { ...statsRoutes(deps.registry), ...probes, "/quitquitquit": quitFromHere(quit) },
+      routes: { ...metrics, ...probes, "/quitquitquit": quitFromHere(quit) },
     },
     { name: "readiness", hosts: anyHost, port: ports.readiness, routes: probes },
-    { name: "stats", hosts: anyHost, port: ports.stats, routes: statsRoutes(deps.registry) },
+    { name: "stats", hosts: anyHost, port: ports.stats, routes: metrics },
   ]);
 }
 

@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type Server as HttpServer, request as httpRequest, type IncomingMessage } from "node:http";
+import { Server as HttpServer, request as httpRequest, type IncomingMessage } from "node:http";
 import { createServer, connect as netConnect, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -43,8 +43,6 @@ import {
 } from "../../../src/shared/wire/gen/istio/v1/auth/ca_pb.js";
 import { runWaypoint } from "../../../src/waypoint/app.ts";
 import { loadConfig, type WaypointConfig } from "../../../src/waypoint/config.ts";
-import type { ClusterConfig } from "../../../src/waypoint/model/cluster.ts";
-import type { Assignment } from "../../../src/waypoint/model/endpoints.ts";
 import {
   clusterType,
   endpointsType,
@@ -53,7 +51,6 @@ import {
 } from "../../../src/waypoint/xds/types.ts";
 import { aroundNow, newRoot, newWorkload, spiffe } from "../../unit/shared/identity/pki.ts";
 import { FakeControlPlane, type FakeStream } from "../fake-control-plane.ts";
-import { StaticCluster } from "./static-clusters.ts";
 
 export const waypointIp = "10.10.2.50";
 
@@ -201,7 +198,7 @@ export class WaypointStage {
   /** Tokens that came with certificate requests. */
   readonly tokens: string[] = [];
   readonly #ztunnels: FakeZtunnel[] = [];
-  readonly #servers: (Server | HttpServer)[] = [];
+  readonly #servers: Server[] = [];
   readonly #clients: HboneClientSession[] = [];
   readonly #shutdown = new AbortController();
   readonly #kill = new AbortController();
@@ -255,7 +252,6 @@ export class WaypointStage {
       version: "test",
       shutdown: this.#shutdown.signal,
       kill: this.#kill.signal,
-      live: plainClusters,
     });
     await Promise.race([
       this.#ready(),
@@ -278,13 +274,17 @@ export class WaypointStage {
   }
 
   /** Any server on a pod's address, closed at the end. */
-  async listen(server: Server | HttpServer, ip: string, port: number): Promise<void> {
+  async listen(server: Server, ip: string, port: number): Promise<void> {
     await once(server.listen(port, ip), "listening");
     this.#servers.push(server);
   }
 
   /** An HBONE connection as a ztunnel opens one for a pod of this identity. */
-  async client(serviceAccount: string, fromIp = "127.0.0.1"): Promise<HboneClientSession> {
+  async client(
+    serviceAccount: string,
+    fromIp = "127.0.0.1",
+    trustDomain = "cluster.local",
+  ): Promise<HboneClientSession> {
     const socket = netConnect({
       host: waypointIp,
       port: 15008,
@@ -294,7 +294,7 @@ export class WaypointStage {
     });
     socket.on("error", () => undefined);
     await once(socket, "connect");
-    const certificate = newWorkload(this.#root, { uris: [spiffe(serviceAccount)] });
+    const certificate = newWorkload(this.#root, { uris: [spiffe(serviceAccount, trustDomain)] });
     const { tls } = await handshakeClient({
       socket,
       certificate,
@@ -353,7 +353,7 @@ export class WaypointStage {
     }
     for (const server of this.#servers) {
       server.close();
-      if ("closeAllConnections" in server) server.closeAllConnections();
+      if (server instanceof HttpServer) server.closeAllConnections();
     }
     await this.ended?.catch(() => undefined);
     this.player.stop();
@@ -450,6 +450,8 @@ export async function requestOver(
     method: options.method ?? "GET",
     headers: { host: "reviews.shop", ...options.headers },
   });
+  // Also after the answer: the tunnel may end at any time.
+  call.on("error", () => undefined);
   const answered = once(call, "response") as Promise<[IncomingMessage]>;
   call.end(options.body);
   const [response] = await answered;
@@ -457,35 +459,3 @@ export async function requestOver(
   for await (const chunk of response) body += String(chunk);
   return { status: response.statusCode ?? 0, headers: response.headers, body };
 }
-
-const plainClusters = {
-  update: (
-    clusters: ReadonlyMap<string, ClusterConfig>,
-    endpoints: ReadonlyMap<string, Assignment>,
-  ) => {
-    const made = new Map(
-      [...clusters.keys()].map((name) => [
-        name,
-        new StaticCluster(
-          name,
-          (endpoints.get(name)?.localities ?? []).flatMap((l) =>
-            l.endpoints.map((e) => {
-              const a =
-                e.target.kind === "hbone" || e.target.kind === "tcp"
-                  ? e.target.address
-                  : { ip: "", port: 0 };
-              return {
-                address: `${a.ip}:${a.port}`,
-                ip: a.ip,
-                port: a.port,
-                hostText: e.hostText,
-                peer: undefined,
-              };
-            }),
-          ),
-        ),
-      ]),
-    );
-    return { get: (name: string) => made.get(name) };
-  },
-};
