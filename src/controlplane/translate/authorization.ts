@@ -95,7 +95,7 @@ function accepted(
 ): Condition {
   const condition = { object: object.key, type: "ZtunnelAccepted", status: "True" } as const;
   if (unsupported.length === 0)
-    return { ...condition, reason: "Accepted", message: "attached to the node proxies" };
+    return { ...condition, reason: "Accepted", message: "attached to ztunnel" };
   const found = `a node proxy does not support HTTP attributes (found: ${unsupported.join(", ")}). In ambient mode a waypoint enforces them. `;
   const consequence =
     policy.action === "Allow"

@@ -1,7 +1,7 @@
 /** What became of an object, for a person and for `status.conditions`: the reference's condition types and reasons. */
 import type { ObjectKey } from "../../shared/objects/kinds.ts";
 
-export type ConditionType = "ZtunnelAccepted" | "WaypointAccepted" | "WaypointBound";
+export type ConditionType = "ZtunnelAccepted" | "WaypointAccepted" | "istio.io/WaypointBound";
 
 export interface Condition {
   readonly object: ObjectKey;

@@ -17,7 +17,7 @@ export function bindingCondition(object: ObjectKey, binding: Binding): readonly 
       return [
         {
           object,
-          type: "WaypointBound",
+          type: "istio.io/WaypointBound",
           status: "True",
           reason: "WaypointAccepted",
           message: `Successfully attached to waypoint ${binding.waypoint.key}`,
@@ -27,7 +27,7 @@ export function bindingCondition(object: ObjectKey, binding: Binding): readonly 
       return [
         {
           object,
-          type: "WaypointBound",
+          type: "istio.io/WaypointBound",
           status: "False",
           reason: binding.reason,
           message: binding.message,

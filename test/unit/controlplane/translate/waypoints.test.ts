@@ -132,11 +132,11 @@ test("the object's own label wins over the namespace's, and none means none", ()
   assert.equal(serviceOf(state, "off").waypoint, undefined);
   assert.equal(serviceOf(state, "missing").waypoint, undefined);
   assert.deepEqual(conditionsOf(state, "Service/shop/mine"), [
-    "WaypointBound True WaypointAccepted",
+    "istio.io/WaypointBound True WaypointAccepted",
   ]);
   assert.deepEqual(conditionsOf(state, "Service/shop/off"), []);
   assert.deepEqual(conditionsOf(state, "Service/shop/missing"), [
-    "WaypointBound False WaypointIsNotReady",
+    "istio.io/WaypointBound False WaypointIsNotReady",
   ]);
 });
 
@@ -160,7 +160,7 @@ test("another namespace needs the listener's leave", () => {
       ? conditionsOf(state, "Service/far/s")[0]
       : "bound";
   };
-  const denied = "WaypointBound False AttachmentDenied";
+  const denied = "istio.io/WaypointBound False AttachmentDenied";
   assert.equal(of(undefined), denied);
   assert.equal(of({ namespaces: { from: "Same" } }), denied);
   assert.equal(of({ namespaces: { from: "All" } }), "bound");
@@ -183,10 +183,10 @@ test("a workload that asked by itself is told when the waypoint is for services 
   ]);
   assert.equal(workloadOf(state, "p").waypoint, undefined);
   assert.deepEqual(conditionsOf(state, "Pod/shop/p"), [
-    "WaypointBound False UnsupportedTrafficType",
+    "istio.io/WaypointBound False UnsupportedTrafficType",
   ]);
   assert.deepEqual(conditionsOf(state, "WorkloadEntry/shop/w"), [
-    "WaypointBound False UnsupportedTrafficType",
+    "istio.io/WaypointBound False UnsupportedTrafficType",
   ]);
 });
 
