@@ -217,6 +217,8 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
 
   #mayUpgrade(): boolean {
     const { route } = this;
+    // Nobody takes the CONNECT: that is said as for any other request.
+    if (route === undefined && this.head.method === "CONNECT") return true;
     const forward = route?.action.kind === "forward" ? route.action.forward : undefined;
     return upgradeAllowed(this.head, this.chain.http, forward);
   }

@@ -79,8 +79,6 @@ export function resetDetails(failure: Failure, started: boolean): string {
 }
 
 export function resetBody(failure: Failure, retried: boolean): string {
-  const reason = transportReason(failure);
   const latest = retried ? "retried and the latest " : "";
-  const transport = reason === undefined ? "" : `, transport failure reason: ${reason}`;
-  return `upstream connect error or disconnect/reset before headers. ${latest}reset reason: ${words[failure.kind].text}${transport}`;
+  return `upstream connect error or disconnect/reset before headers. ${latest}reset reason: ${words[failure.kind].text}`;
 }

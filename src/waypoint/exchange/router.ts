@@ -309,7 +309,7 @@ export class Router implements AttemptOwner {
       if (!this.#answered) this.#report(attempt, { kind: "timeout" });
       attempt.cancel("timeout");
     }
-    this.#timedOut("upstream_response_timeout");
+    this.#timedOut("response_timeout");
   }
 
   #tryTimeout(): void {

@@ -26,9 +26,9 @@ export interface Http1ClientSettings {
   readonly maxHeaders: number;
 }
 
-/** Envoy's defaults for upstreams. */
+/** As Envoy takes them from upstreams. */
 export const defaultHttp1ClientSettings: Http1ClientSettings = {
-  maxHeadBytes: 60 * 1024,
+  maxHeadBytes: 80 * 1024,
   maxHeaders: 100,
 };
 
@@ -143,6 +143,9 @@ export class Http1Client implements HttpClientConnection, Codec, BodySink, Clien
       return;
     }
     if (state === "idle") this.#close();
+    // An orderly end in the middle of an answer is the upstream's doing, not the network's.
+    else if (state === "body" || this.#hold.length > 0)
+      this.#break({ kind: "protocol-error", detail: "the answer is cut off" });
     else this.#break(this.#lost("closed"));
   }
 

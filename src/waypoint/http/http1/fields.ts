@@ -212,8 +212,7 @@ function explain(text: string, start: number): MessageProblem {
     if (colon < 0 && line !== "") return new MessageProblem("a field has no colon");
     if (badValue.test(line))
       return new MessageProblem("a field has a forbidden octet", "http1.invalid_characters");
-    if (/[ \t]/.test(line.slice(0, colon)))
-      return new MessageProblem("white space before a colon", "http1.invalid_characters");
+    if (/[ \t]/.test(line.slice(0, colon))) return new MessageProblem("white space before a colon");
   }
-  return new MessageProblem("a field name is not a token", "http1.invalid_characters");
+  return new MessageProblem("a field name is not a token");
 }

@@ -32,11 +32,11 @@ export function headText(
     if (to - start > maxBytes) throw headTooLarge();
     return from === start ? text.slice(0, close + 4) : bytes.toString("latin1", start, to);
   }
+  if (seen < 64 && !begins.test(bytes.toString("latin1", start, Math.min(end, start + 64))))
+    throw new MessageProblem("malformed first line");
   if (badLineEnd.test(text)) throw new MessageProblem("a line ends with a bare CR or LF");
   if (badOctet.test(text))
     throw new MessageProblem("a forbidden octet in the head", "http1.invalid_characters");
-  if (seen < 64 && !begins.test(bytes.toString("latin1", start, Math.min(end, start + 64))))
-    throw new MessageProblem("malformed first line");
   if (end - start > maxBytes) throw headTooLarge();
   return undefined;
 }

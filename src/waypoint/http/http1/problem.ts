@@ -1,13 +1,15 @@
 /** What a codec refuses, with the status and details that Envoy gives for it (source/common/http/http1/codec_impl.cc). */
 
+const behindCodec: ReadonlySet<string> = new Set(["missing_host_header", "request_header_timeout"]);
+
 export class MessageProblem extends Error {
   readonly status: number;
   /** %RESPONSE_CODE_DETAILS%. */
   readonly details: string;
 
-  /** Found by the codec, not by Envoy's connection manager behind it: flag DPE, and the reason phrase as body. */
+  /** What Envoy's codec finds has flag DPE and the reason phrase as body; what is found behind it has neither. */
   get isCodecs(): boolean {
-    return this.details.startsWith("http1.");
+    return !behindCodec.has(this.details);
   }
 
   constructor(problem: string, details = "http1.codec_error", status = 400) {

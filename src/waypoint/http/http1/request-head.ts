@@ -14,9 +14,9 @@ export interface ParsedRequest {
   readonly expectsContinue: boolean;
 }
 
-const requestLine =
-  /(?:\r\n)?([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.([01])\r\n/y;
-const anyVersion = /^[^ \r\n]+ [^ \r\n]+ HTTP\/[0-9]+(?:\.[0-9]+)?\r\n/;
+const requestLine = /(?:\r\n)?([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP\/1\.([01])\r\n/y;
+const otherVersion = /^(?:\r\n)?[A-Z-]+ [\x21-\x7e]+ HTTP\/[0-9]\.[0-9]\r\n/;
+const otherScheme = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//;
 const absoluteForm = /^(https?):\/\/([^/?#]*)(.*)$/i;
 const hostForm = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]*)(?::[0-9]{1,5})?$/;
 
@@ -66,7 +66,8 @@ export function parseRequestHead(text: string, rules: FieldRules): ParsedRequest
 }
 
 function explainLine(text: string): MessageProblem {
-  if (anyVersion.test(text)) return new MessageProblem("unsupported HTTP version");
+  if (otherVersion.test(text) && !text.startsWith("PRI "))
+    return new MessageProblem("unsupported HTTP version", "low_version", 426);
   return new MessageProblem("malformed request line");
 }
 
@@ -86,12 +87,18 @@ function applyTarget(head: RequestHead): void {
     if (!hostForm.test(target) || !/:[0-9]+$/.test(target)) throw invalidTarget();
     head.authority = target;
     head.path = "";
-    return;
+  } else if (target === "*") {
+    if (head.method !== "OPTIONS") throw invalidTarget();
+  } else {
+    applyAbsoluteForm(head, target);
   }
-  if (target === "*" && head.method === "OPTIONS") return;
-  const absolute = absoluteForm.exec(target);
-  const [, scheme, authority, rest] = absolute ?? [];
-  if (scheme === undefined || authority === undefined || rest === undefined) throw invalidTarget();
+}
+
+function applyAbsoluteForm(head: RequestHead, target: string): void {
+  if (!otherScheme.test(target)) throw new MessageProblem("request target without slash");
+  const [, scheme, authority, rest] = absoluteForm.exec(target) ?? [];
+  if (scheme === undefined || authority === undefined || rest === undefined)
+    throw new MessageProblem("request target of another scheme", "http1.invalid_scheme");
   if (authority === "" || !hostForm.test(authority)) throw invalidTarget();
   // The target wins over Host (RFC 9112 section 3.2.2); nothing behind us sees the latter.
   head.scheme = scheme.toLowerCase();

@@ -61,6 +61,9 @@ function framingOf(
 ): Framing {
   const stated = statedFraming(minorVersion, untilClose);
   if (tunnel) return untilClose;
+  // A length where there can be no body: whoever believes it reads the next answer as this one's.
+  if ((status === 204 || status < 200) && stated !== untilClose && stated !== 0)
+    throw new MessageProblem("a body in an answer that has none");
   if (request.isHead || status === 204 || status === 304 || status < 200) return 0;
   return stated;
 }
