@@ -3,6 +3,7 @@
 import { Fields } from "../http/message.ts";
 import type { DownstreamInfo, RefusedRequest } from "../http/stream.ts";
 import type { HttpChain } from "../model/chain.ts";
+import { chooseCluster } from "../routing/forward.ts";
 import type { StreamRecord, UpstreamRecord } from "../telemetry/record.ts";
 import type { ExchangeDeps } from "./deps.ts";
 import type { Exchange } from "./exchange.ts";
@@ -23,8 +24,9 @@ export function httpRecord(exchange: Exchange, upstream: UpstreamRecord | undefi
     flags: exchange.flags,
     details: exchange.details,
     connectionTerminationDetails: undefined,
-    routeName: exchange.routeName,
-    upstream,
+    // Envoy has its route before any filter is asked: a denied request is told by the route it would have taken.
+    routeName: exchange.decisions.length > 0 ? exchange.route?.name : exchange.routeName,
+    upstream: upstream ?? intended(exchange),
     metadata: exchange.metadata,
     decisions: exchange.decisions,
     http: {
@@ -40,6 +42,27 @@ export function httpRecord(exchange: Exchange, upstream: UpstreamRecord | undefi
       operation: exchange.operation,
       traceId: exchange.traceId,
     },
+  };
+}
+
+/** Where a request would have gone that a filter answered. */
+function intended(exchange: Exchange): UpstreamRecord | undefined {
+  if (exchange.decisions.length === 0) return undefined;
+  const action = exchange.route?.action;
+  if (action?.kind !== "forward") return undefined;
+  const { cluster } = chooseCluster(action.forward.clusters, exchange.head, exchange.random());
+  const known = exchange.clusters.get(cluster);
+  if (known === undefined) return undefined;
+  return {
+    cluster,
+    service: known.service,
+    address: undefined,
+    hostText: undefined,
+    localAddress: undefined,
+    peer: undefined,
+    failureReason: undefined,
+    attempts: 0,
+    serviceTimeMs: undefined,
   };
 }
 
