@@ -102,6 +102,8 @@ export class Player {
   /** `type: text` of each NACK. */
   readonly refusals: string[] = [];
   readonly acknowledged: string[] = [];
+  /** Of each stream. */
+  readonly tokens: string[] = [];
   streams = 0;
   #stream: FakeStream | undefined;
   #nonce = 0;
@@ -144,6 +146,7 @@ export class Player {
       const stream = await this.plane.nextStream();
       this.#stream = stream;
       this.streams++;
+      this.tokens.push(String(stream.metadata.get("authorization")[0] ?? ""));
       void this.#answer(stream);
     }
   }
@@ -218,7 +221,7 @@ export class WaypointStage {
   /** Addresses of loopback stand for pods. */
   addIps(...ips: readonly string[]): void {
     execFileSync("ip", ["link", "set", "lo", "up"]);
-    for (const ip of ips) execFileSync("ip", ["addr", "add", `${ip}/32`, "dev", "lo"]);
+    for (const ip of ips) execFileSync("ip", ["addr", "replace", `${ip}/32`, "dev", "lo"]);
   }
 
   async start(): Promise<void> {
