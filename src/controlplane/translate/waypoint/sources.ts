@@ -8,6 +8,7 @@ import type { PublishedWorkload } from "../workload-parts.ts";
 import { byAgeAndName } from "./age.ts";
 import { DestinationRules } from "./destination-rules.ts";
 import { type Mesh, meshOf } from "./mesh.ts";
+import type { KeySets } from "./policies/tokens.ts";
 import { RouteTable } from "./routes/sources.ts";
 import { virtualServiceSources } from "./routes/virtual-services.ts";
 import { l7Service, ServiceDirectory } from "./services.ts";
@@ -28,6 +29,7 @@ export interface SourceInput {
   readonly objects: ObjectTable;
   readonly around: Surroundings;
   readonly workloads: ReadonlyMap<string, PublishedWorkload>;
+  readonly keySets: KeySets;
 }
 
 export class SourceBuilder {
@@ -38,7 +40,7 @@ export class SourceBuilder {
     this.#settings = settings;
   }
 
-  build({ objects, around, workloads }: SourceInput): Sources {
+  build({ objects, around, workloads, keySets }: SourceInput): Sources {
     const mesh = this.#remember("mesh", [objects.ofKind("ConfigMap")], () =>
       meshOf(objects, this.#settings),
     );
@@ -55,11 +57,22 @@ export class SourceBuilder {
       [objects.ofKind("VirtualService"), mesh],
       () => new RouteTable(virtualServiceSources(objects.ofKind("VirtualService"), mesh)),
     );
-    const policies = this.#remember("policies", [objects.ofKind("Telemetry")], () => ({
-      telemetry: byNamespace(objects.ofKind("Telemetry")),
-    }));
+    const policies = this.#policies(objects, keySets);
     this.#memo.endPass();
     return { objects, around, workloads, mesh, services, rules, routes, policies };
+  }
+
+  #policies(objects: ObjectTable, keySets: KeySets): PolicyTables {
+    const telemetry = objects.ofKind("Telemetry");
+    const authorization = objects.ofKind("AuthorizationPolicy");
+    const requestAuthentication = objects.ofKind("RequestAuthentication");
+    const ingredients = [telemetry, authorization, requestAuthentication, keySets];
+    return this.#remember("policies", ingredients, () => ({
+      telemetry: byNamespace(telemetry),
+      authorization: byNamespace(authorization),
+      requestAuthentication: byNamespace(requestAuthentication),
+      keySets,
+    }));
   }
 
   #remember<T>(key: string, ingredients: readonly unknown[], make: () => T): T {
