@@ -85,13 +85,10 @@ function removableName(key: string, path: Path): string {
   return name;
 }
 
-/** Two levels in the order in which Envoy applies them: `inner` removes and sets, then `outer` does. */
-export function joinMutations(inner: HeaderMutations, outer: HeaderMutations): HeaderMutations {
-  if (outer === noMutations) return inner;
-  if (inner === noMutations) return outer;
-  const removedLater = new Set(outer.remove);
-  return {
-    remove: [...inner.remove, ...outer.remove],
-    set: [...inner.set.filter(({ name }) => !removedLater.has(name)), ...outer.set],
-  };
+/** `first` with all its levels, then `second`. */
+export function joinMutations(first: HeaderMutations, second: HeaderMutations): HeaderMutations {
+  if (second === noMutations) return first;
+  if (first === noMutations) return second;
+  const next = first.next === undefined ? second : joinMutations(first.next, second);
+  return { set: first.set, remove: first.remove, next };
 }

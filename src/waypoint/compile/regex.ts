@@ -20,6 +20,7 @@ const MAX_CACHED = 4096;
 export function compileRegex(matcher: RegexMatcher | undefined, path: Path, notes: Notes): Regex {
   if (matcher === undefined) throw new CompileError(path, "is missing");
   checkFields(matcher, RegexMatcherSchema, path, notes, regexFields);
+  if (matcher.regex === "") throw new CompileError(at(path, "regex"), "is empty");
   return regexOf(matcher.regex, at(path, "regex"));
 }
 

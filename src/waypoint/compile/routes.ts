@@ -212,16 +212,25 @@ function compileRoute(
   checkFields(route, RouteSchema, path, notes, routeFields);
   const own = headersOf(route, path, notes);
   const operation = route.decorator?.operation;
+  const match = compileMatch(route.match, at(path, "match"), notes);
+  const action = compileAction(route, host, scope, path, hostPath);
+  if (match.path.kind === "template" && rewritesPrefix(action))
+    throw new CompileError(path, "has a prefix rewrite beside a template, which has no prefix");
   return {
     name: route.name,
-    ...compileMatch(route.match, at(path, "match"), notes),
-    action: compileAction(route, host, scope, path, hostPath),
+    ...match,
+    action,
     requestHeaders: joined(own.request, scope.request, scope.specificWins),
     responseHeaders: joined(own.response, scope.response, scope.specificWins),
     decoratorOperation: operation === "" ? undefined : operation,
     origin: metadataText(route.metadata, "istio", "config"),
     perFilter: merged(perFilterOf(route.typedPerFilterConfig, path, notes, hooks), scope.perFilter),
   };
+}
+
+function rewritesPrefix(action: RouteAction): boolean {
+  if (action.kind === "forward") return action.forward.pathRewrite.kind === "prefix";
+  return action.kind === "redirect" && action.redirect.path.kind === "prefix";
 }
 
 function compileAction(

@@ -103,6 +103,8 @@ export interface HeaderMutation {
 export interface HeaderMutations {
   readonly set: readonly HeaderMutation[];
   readonly remove: readonly string[];
+  /** Of the next level (virtual host, table): evaluated on what these have left. */
+  readonly next?: HeaderMutations;
 }
 
 export type RouteAction =

@@ -1,4 +1,4 @@
-/** Header mutations of routes: first what is removed, then what is set, evaluated on the headers as they were. */
+/** Header mutations of routes: of each level first what is removed, then what is set, evaluated on the headers as they were. */
 import type { Fields } from "../http/message.ts";
 import type { HeaderMutation, HeaderMutations } from "../model/route.ts";
 import { type FormatFacts, formatHeader } from "./format.ts";
@@ -7,10 +7,18 @@ export const noMutations: HeaderMutations = { set: [], remove: [] };
 
 /** `fields` are the request's or the answer's. */
 export function mutateHeaders(
-  { set, remove }: HeaderMutations,
+  mutations: HeaderMutations,
   fields: Fields,
   facts: FormatFacts,
 ): void {
+  let level: HeaderMutations | undefined = mutations;
+  while (level !== undefined) {
+    mutateLevel(level, fields, facts);
+    level = level.next;
+  }
+}
+
+function mutateLevel({ set, remove }: HeaderMutations, fields: Fields, facts: FormatFacts): void {
   for (const name of remove) fields.remove(name);
   const [first, second] = set;
   if (first === undefined) return;

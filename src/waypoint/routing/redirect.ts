@@ -11,6 +11,12 @@ export function redirectUrl(redirect: Redirect, matcher: PathMatcher, head: Requ
   return `${scheme}://${host}${port}${redirectPath(redirect, matcher, head.path)}`;
 }
 
+/** Location of a direct response: Envoy gives one with statuses that speak of another place. */
+export function directLocation(status: number, head: RequestHead): string | undefined {
+  if (status !== 201 && (status < 300 || status > 399)) return undefined;
+  return `${head.scheme}://${requestHost(head, head.scheme, "")}${absolute(head.path)}`;
+}
+
 function redirectPath(redirect: Redirect, matcher: PathMatcher, path: string): string {
   const { path: change, stripQuery } = redirect;
   if (change.kind === "full") {
