@@ -65,7 +65,6 @@ export interface WaypointConfig {
     readonly streamWindowBytes: number;
     readonly connectionWindowBytes: number;
   };
-  readonly pool: { readonly maxStreams: number; readonly unusedReleaseMs: number };
   readonly ipv6Enabled: boolean;
   readonly logFormat: "plain" | "json";
   readonly logFilter: string;
@@ -201,7 +200,6 @@ function assemble(
       streamWindowBytes: values.streamWindowBytes,
       connectionWindowBytes: values.connectionWindowBytes,
     },
-    pool: { maxStreams: values.poolMaxStreams, unusedReleaseMs: values.poolUnusedReleaseMs },
     ipv6Enabled: values.ipv6Enabled,
     logFormat: args.logAsJson ? "json" : values.logFormat,
     logFilter: values.logFilter ?? args.logFilter ?? "info",

@@ -120,18 +120,6 @@ export const variables = {
     16_777_216,
     "receive window of one HBONE connection",
   ),
-  poolMaxStreams: variable(
-    "POOL_MAX_STREAMS_PER_CONNECTION",
-    integer(1, 1_000_000),
-    100,
-    "tunnels on one HBONE connection to an endpoint before another is opened",
-  ),
-  poolUnusedReleaseMs: variable(
-    "POOL_UNUSED_RELEASE_TIMEOUT",
-    durationMs,
-    300_000,
-    "idle HBONE connections to endpoints leave the pool after this",
-  ),
   ipv6Enabled: variable("IPV6_ENABLED", flag, true, "listen on [::] too"),
   logFormat: variable(
     "LOG_FORMAT",
@@ -175,7 +163,7 @@ export const variables = {
   decisionRingSize: variable(
     "AMBIT_DECISION_RING",
     integer(0, 100_000),
-    512,
-    "decisions kept for /debug/decisions",
+    256,
+    "refusals kept for /debug/decisions, and a quarter as many of what went well",
   ),
 } as const;

@@ -8,7 +8,7 @@ import type { UpstreamCalls } from "../filters/upstream-calls.ts";
 import type { RequestHead, ResponseHead } from "../http/message.ts";
 import type { HttpChain, HttpSettings } from "../model/chain.ts";
 import type { TracingConfig } from "./config.ts";
-import { DecisionRing } from "./decisions/ring.ts";
+import { DecisionRing, type DecisionRingOptions } from "./decisions/ring.ts";
 import { decisionRoutes } from "./decisions/routes.ts";
 import type { ProxyIdentity, TelemetryEnvironment } from "./environment.ts";
 import { IstioMetrics } from "./metrics/istio-metrics.ts";
@@ -32,6 +32,7 @@ export interface TelemetryDeps {
   readonly calls: UpstreamCalls;
   /** Of histograms; undefined: Envoy's. */
   readonly buckets?: readonly number[] | undefined;
+  readonly decisions?: DecisionRingOptions | undefined;
 }
 
 export interface Telemetry {
@@ -58,7 +59,7 @@ export function createTelemetry(deps: TelemetryDeps): Telemetry {
     buckets: deps.buckets,
   });
   const exporters = new Exporters({ clock, log, version, calls: deps.calls, proxy });
-  const decisions = new DecisionRing();
+  const decisions = new DecisionRing(deps.decisions);
   return {
     requests: requestTelemetry(metrics, exporters, decisions, random),
     environment: {

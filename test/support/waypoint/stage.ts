@@ -224,24 +224,29 @@ export class WaypointStage {
     for (const ip of ips) execFileSync("ip", ["addr", "replace", `${ip}/32`, "dev", "lo"]);
   }
 
-  async start(): Promise<void> {
+  /** Control plane and authority; the environment that leads to them. */
+  async surround(): Promise<Readonly<Record<string, string>>> {
     this.addIps(waypointIp);
     writeFileSync(this.tokenFile, "first-token");
     const xds = await this.player.start();
     const ca = await this.#certify();
+    return {
+      POD_NAME: "waypoint-0",
+      POD_NAMESPACE: "shop",
+      SERVICE_ACCOUNT: "waypoint",
+      INSTANCE_IP: waypointIp,
+      XDS_ADDRESS: xds,
+      CA_ADDRESS: ca,
+      AUTH_TOKEN: this.tokenFile,
+      AMBIT_TERMINATION_DRAIN: "0s",
+      IPV6_ENABLED: "false",
+      ...this.#options.env,
+    };
+  }
+
+  async start(): Promise<void> {
     const config = loadConfig({
-      env: {
-        POD_NAME: "waypoint-0",
-        POD_NAMESPACE: "shop",
-        SERVICE_ACCOUNT: "waypoint",
-        INSTANCE_IP: waypointIp,
-        XDS_ADDRESS: xds,
-        CA_ADDRESS: ca,
-        AUTH_TOKEN: this.tokenFile,
-        AMBIT_TERMINATION_DRAIN: "0s",
-        IPV6_ENABLED: "false",
-        ...this.#options.env,
-      },
+      env: await this.surround(),
       args: [],
       readFile: () => undefined,
       fileExists: (path) => path === this.tokenFile,
@@ -257,7 +262,7 @@ export class WaypointStage {
       kill: this.#kill.signal,
     });
     await Promise.race([
-      this.#ready(),
+      this.ready(),
       this.ended.then(() => {
         throw new Error("the waypoint ended early");
       }),
@@ -426,7 +431,8 @@ export class WaypointStage {
     return `http://127.0.0.1:${port}`;
   }
 
-  async #ready(): Promise<void> {
+  /** The probe says so. */
+  async ready(): Promise<void> {
     for (let i = 0; i < 400; i++) {
       const answer = await fetch("http://127.0.0.1:15021/healthz/ready").catch(() => undefined);
       if (answer?.status === 200) return;
