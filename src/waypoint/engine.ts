@@ -6,6 +6,7 @@ import type { AdminHandler } from "../shared/admin/http-server.ts";
 import type { Clock } from "../shared/base/clock.ts";
 import { xxHash64 } from "../shared/base/xxhash64.ts";
 import type { SecretSource } from "../shared/identity/secret-source.ts";
+import { formatSpiffe } from "../shared/identity/spiffe.ts";
 import type { PodNetwork } from "../shared/os/network.ts";
 import type { Logger } from "../shared/telemetry/logger.ts";
 import type { EndpointHealthOf } from "./admin/clusters-page.ts";
@@ -22,6 +23,7 @@ import type { Assignment } from "./model/endpoints.ts";
 import type { TransportConfig } from "./model/upstream-transport.ts";
 import type { SecretBook } from "./secrets/secret-book.ts";
 import { runTcp } from "./tcp/connection.ts";
+import { defaultRing } from "./telemetry/decisions/ring.ts";
 import type { PeerWorkload } from "./telemetry/record.ts";
 import { createTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
 import type { ChainServers } from "./terminate/chain-servers.ts";
@@ -29,6 +31,7 @@ import { serveHttp } from "./terminate/http-server.ts";
 import { unmatchedRecord } from "./terminate/unmatched.ts";
 import type { Clusters } from "./upstream/upstream.ts";
 import { createUpstreams, type Upstreams } from "./upstream/upstreams.ts";
+import { waypointWhyRoutes } from "./why/routes.ts";
 import type { WorkloadIndex } from "./workloads/index.ts";
 import type { LiveClusters, ResourceCompilers } from "./xds/compilers.ts";
 import type { StateHolder } from "./xds/state.ts";
@@ -87,13 +90,43 @@ export function createEngine(deps: EngineDeps): Engine {
         .find(({ name }) => name === cluster)
         ?.endpoints.find(({ hostText }) => hostText === address),
     metrics: () => telemetry.renderMetrics(),
-    adminRoutes: telemetry.routes,
+    adminRoutes: { ...telemetry.routes, ...whyOf(deps, upstreams) },
     close: async () => {
       keySets.close();
       await telemetry.close();
       upstreams.destroy();
     },
   };
+}
+
+/** `/debug/why`, from the configuration in force. */
+function whyOf({ config, state, clock }: EngineDeps, upstreams: Upstreams): Engine["adminRoutes"] {
+  return waypointWhyRoutes(() => {
+    const { clusters, main } = state.current;
+    const views = new Map(upstreams.clusters.views().map((view) => [view.name, view]));
+    return {
+      matcher: main?.matcher,
+      identity: formatSpiffe(config.identity),
+      clock,
+      clusters: {
+        has: (name) => clusters.get(name) !== undefined,
+        endpoints: (name) => {
+          const view = views.get(name);
+          // Where the client or a name decides, endpoints come and go with requests.
+          return view === undefined || !listsEndpoints(view.config)
+            ? undefined
+            : view.endpoints.map(({ address, health, ejected }) => ({
+                address,
+                healthy: health !== "unhealthy" && !ejected,
+              }));
+        },
+      },
+    };
+  });
+}
+
+function listsEndpoints({ discovery }: ClusterConfig): boolean {
+  return discovery.kind === "eds" || discovery.kind === "static";
 }
 
 function upstreamsOf(deps: EngineDeps): Upstreams {
@@ -130,6 +163,11 @@ function telemetryOf(deps: EngineDeps, calls: ClusterCalls): Telemetry {
     version,
     variable,
     calls,
+    decisions: {
+      ...defaultRing,
+      refusals: config.decisionRingSize,
+      passed: Math.floor(config.decisionRingSize / 4),
+    },
   });
 }
 

@@ -2,6 +2,8 @@
  * Follows a connection hop by hop. Where chance decides (endpoints, weighted waypoints) every outcome is followed, so that
  * the answer does not depend on when one asks.
  */
+
+import { DRAWS, drawer } from "../../shared/base/draws.ts";
 import { identityOf } from "../../shared/model/store-workloads.ts";
 import type { Workload } from "../../shared/model/workload.ts";
 import { formatSocketAddress, type SocketAddress } from "../../shared/net/authority.ts";
@@ -16,7 +18,6 @@ import type {
 import { arriveByTunnel, type Client, unjudged, verdictOf } from "./arrive.ts";
 import { beyondWaypoint } from "./beyond-waypoint.ts";
 import { inMesh, type Origin, type WhyContext, workloadLabel } from "./context.ts";
-import { DRAWS, drawer } from "./draws.ts";
 import { fromOutside } from "./from-outside.ts";
 import { blankHop, pathByName } from "./hop.ts";
 import type { WhyArrival, WhyHop, WhyPath } from "./record.ts";

@@ -35,6 +35,11 @@ export class ExtAuthzFilter implements HttpFilter {
     this.#calls = calls;
   }
 
+  /** Which server this request would be decided by; undefined: it passes unasked. */
+  asks(context: RequestContext): string | undefined {
+    return isAsked(this.#config, context) ? this.#config.service.cluster : undefined;
+  }
+
   onRequest(context: RequestContext, endStream: boolean): FilterVerdict | Promise<FilterVerdict> {
     return isAsked(this.#config, context) ? this.#ask(context, endStream) : continueRequest;
   }

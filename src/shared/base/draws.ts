@@ -1,6 +1,6 @@
 /** Deterministic "random" numbers that together see every choice of some weight: the Halton sequence, a base for each call. */
 
-const BASES = [2, 3, 5, 7];
+const BASES = [2, 3, 5, 7, 11, 13];
 
 /** How often a decision with chance in it is asked. */
 export const DRAWS = 32;
