@@ -47,10 +47,26 @@ export function retryRules(
   policy: RetryPolicy | undefined,
   fields: Fields,
 ): RetryRules | undefined {
-  const asked = policy !== undefined && !mayAsk(fields) ? undefined : takeAsked(fields);
-  if (policy === undefined && asked === undefined) return undefined;
-  const on = asked === undefined ? policy?.on : merged(policy?.on, asked.on);
-  if (on === undefined || on.size === 0) return undefined;
+  const asked = mayAsk(fields) ? takeAsked(fields) : undefined;
+  if (asked === undefined) return policy === undefined ? undefined : rulesOf(policy);
+  return rules(policy, asked);
+}
+
+/** What nothing is asked of beyond the policy: made once. */
+const known = new WeakMap<RetryPolicy, RetryRules | "none">();
+
+function rulesOf(policy: RetryPolicy): RetryRules | undefined {
+  let found = known.get(policy);
+  if (found === undefined) {
+    found = rules(policy, undefined) ?? "none";
+    known.set(policy, found);
+  }
+  return found === "none" ? undefined : found;
+}
+
+function rules(policy: RetryPolicy | undefined, asked: Asked | undefined): RetryRules | undefined {
+  const on = new Set([...(policy?.on ?? []), ...(asked?.on ?? [])]);
+  if (on.size === 0) return undefined;
   const baseMs = policy?.backoffBaseMs ?? defaultBackoffMs;
   return {
     on,
@@ -76,8 +92,8 @@ function mayAsk(fields: Fields): boolean {
 
 function takeAsked(fields: Fields): Asked | undefined {
   const on = [
-    ...known(fields.get("x-envoy-retry-on"), tokens),
-    ...known(fields.get("x-envoy-retry-grpc-on"), grpcTokens),
+    ...listed(fields.get("x-envoy-retry-on"), tokens),
+    ...listed(fields.get("x-envoy-retry-grpc-on"), grpcTokens),
   ];
   const retries = fields.get("x-envoy-max-retries");
   const statuses = fields.get("x-envoy-retriable-status-codes");
@@ -99,15 +115,14 @@ const askNames = [
   "x-envoy-retriable-header-names",
 ];
 
-function known(list: string | undefined, names: { has(name: string): boolean }): readonly string[] {
+function listed(
+  list: string | undefined,
+  names: { has(name: string): boolean },
+): readonly string[] {
   return (list ?? "")
     .split(",")
     .map((token) => token.trim())
     .filter((token) => names.has(token));
-}
-
-function merged(policy: ReadonlySet<string> | undefined, asked: readonly string[]): Set<string> {
-  return new Set([...(policy ?? []), ...asked]);
 }
 
 export function retriesAnswer(rules: RetryRules, head: ResponseHead): boolean {
