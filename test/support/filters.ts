@@ -139,8 +139,9 @@ export class TestConnection extends Common implements ConnectionContext {}
 export async function verdictOf(
   filter: HttpFilter,
   request: RequestContext,
+  endStream = true,
 ): Promise<"continue" | Extract<FilterVerdict, { readonly kind: "reply" }>["reply"]> {
-  const verdict = await filter.onRequest?.(request, true);
+  const verdict = await filter.onRequest?.(request, endStream);
   return verdict?.kind === "reply" ? verdict.reply : "continue";
 }
 

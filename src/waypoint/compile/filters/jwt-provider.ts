@@ -13,7 +13,7 @@ import {
 import { bareAudience } from "../../filters/jwt/check.ts";
 import type { JwtLocations, JwtProvider } from "../../filters/jwt/config.ts";
 import type { KeySource } from "../../filters/jwt/key-source.ts";
-import { parseKeys, VerificationKeys } from "../../filters/jwt/keys.ts";
+import { parseKeys } from "../../filters/jwt/keys.ts";
 import { milliseconds, positiveMs } from "../cluster-values.ts";
 import { compileStringMatcher } from "../matchers.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "../notes.ts";
@@ -124,7 +124,6 @@ function compileKeys(message: JwtProviderMessage, path: Path, notes: Notes): Key
   }
 }
 
-/** A set that cannot be used is accepted, as the reference does: it refuses every token. */
 function localKeys({ specifier }: DataSource, path: Path, notes: Notes): KeySource {
   if (specifier.case !== "inlineString" && specifier.case !== "inlineBytes")
     throw new CompileError(path, "is not inline");
@@ -133,12 +132,9 @@ function localKeys({ specifier }: DataSource, path: Path, notes: Notes): KeySour
       ? specifier.value
       : Buffer.from(specifier.value).toString("utf8");
   const parsed = parseKeys(text);
-  if (parsed.kind === "keys") {
-    for (const skipped of parsed.skipped) notes.decorates(path, `${skipped}; it verifies nothing`);
-    return { kind: "local", keys: parsed.keys };
-  }
-  notes.decorates(path, `${parsed.reason}; every token of this provider is refused`);
-  return { kind: "local", keys: new VerificationKeys([]) };
+  if (parsed.kind === "invalid") throw new CompileError(path, parsed.reason);
+  for (const skipped of parsed.skipped) notes.decorates(path, `${skipped}; it verifies nothing`);
+  return { kind: "local", keys: parsed.keys };
 }
 
 function remoteKeys(message: RemoteJwks, path: Path, notes: Notes): KeySource {

@@ -16,6 +16,8 @@ export interface Accepted {
   readonly provider: JwtProvider;
   readonly token: Token;
   readonly located: LocatedToken;
+  /** Which of the requirement's parts took it: each part writes its headers anew. */
+  readonly part: number;
 }
 
 export interface Failed {
@@ -46,6 +48,7 @@ export class Attempt {
   #accepted: Accepted[] = [];
   #failed: Failed[] = [];
   #waits: Promise<unknown>[] = [];
+  #part = 0;
 
   constructor(head: RequestHead, keySets: RemoteKeySets, nowS: number) {
     this.#head = head;
@@ -57,6 +60,7 @@ export class Attempt {
     this.#accepted = [];
     this.#failed = [];
     this.#waits = [];
+    this.#part = 0;
     const status = this.#verify(verifier);
     if (status === undefined) return { kind: "pending", wait: Promise.all(this.#waits) };
     return { kind: "done", status, accepted: this.#accepted, failed: this.#failed };
@@ -96,6 +100,7 @@ export class Attempt {
   /** Every token must be good: one that passed unseen beside a good one could be the one that the application takes. */
   #strict({ provider, audiences, locations }: Extract<Verifier, { kind: "provider" }>): Answer {
     const tokens = locate(locations, this.#head);
+    this.#part++;
     let status: Answer = "Jwt is missing";
     for (let at = tokens.length - 1; at >= 0; at--) {
       const located = tokens[at];
@@ -108,16 +113,19 @@ export class Attempt {
     return status;
   }
 
-  /** As in the reference the first place decides; tokens elsewhere are taken along if they are good. */
   #lenient({ failedToo, providers, locations }: LenientVerifier): Answer {
     const tokens = locate(locations, this.#head);
+    this.#part++;
     let status: JwtStatus = "OK";
     for (let at = tokens.length - 1; at >= 0; at--) {
       const located = tokens[at];
       if (located === undefined) continue;
       const answer = this.#token(located, providers, undefined);
       if (answer === undefined) return undefined;
+      if (answer === "OK") continue;
       status = answer;
+      // Where bad ones are fine, good ones beside them still are looked for.
+      if (!failedToo) break;
     }
     return failedToo ? "OK" : status;
   }
@@ -136,7 +144,8 @@ export class Attempt {
     const claims = checkClaims(parsed, provider, audiences, this.#nowS);
     if (claims !== "OK") return claims;
     const status = known === undefined ? this.#signature(parsed, provider) : "OK";
-    if (status === "OK") this.#accepted.push({ provider, token: parsed, located });
+    if (status === "OK")
+      this.#accepted.push({ provider, token: parsed, located, part: this.#part });
     return status;
   }
 

@@ -11,15 +11,26 @@ const NAMESPACE = "envoy.filters.http.jwt_authn";
 
 /** Headers that only we may set: a client could otherwise claim what no token says. */
 export function ownHeaders({ providers }: JwtConfig): readonly string[] {
-  const names = new Set<string>();
-  for (const provider of providers.values()) {
-    if (provider.forwardPayloadHeader !== "") names.add(provider.forwardPayloadHeader);
-    for (const { header } of provider.claimToHeaders) names.add(header);
-  }
-  return [...names];
+  return [...new Set([...providers.values()].flatMap(headersOf))];
 }
 
-export function apply({ provider, token, located }: Accepted, context: RequestContext): void {
+function headersOf({ forwardPayloadHeader, claimToHeaders }: JwtProvider): readonly string[] {
+  const claims = claimToHeaders.map(({ header }) => header);
+  return forwardPayloadHeader === "" ? claims : [forwardPayloadHeader, ...claims];
+}
+
+/** Where several parts of a requirement write the same header, the last one's stays. */
+export function applyAll(accepted: readonly Accepted[], context: RequestContext): void {
+  let part = accepted[0]?.part;
+  for (const one of accepted) {
+    if (one.part !== part)
+      for (const name of headersOf(one.provider)) context.head.fields.remove(name);
+    part = one.part;
+    apply(one, context);
+  }
+}
+
+function apply({ provider, token, located }: Accepted, context: RequestContext): void {
   const { head } = context;
   if (provider.forwardPayloadHeader !== "")
     head.fields.append(provider.forwardPayloadHeader, forwardedPayload(provider, token));
@@ -62,7 +73,7 @@ function claimText(value: MetadataValue | undefined): string {
         ? BigInt(value).toString()
         : value.toFixed(6);
     case "object":
-      return value === null ? "" : Buffer.from(JSON.stringify(value)).toString("base64url");
+      return value === null ? "" : Buffer.from(JSON.stringify(value)).toString("base64");
     default:
       return "";
   }

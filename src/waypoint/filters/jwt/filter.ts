@@ -12,7 +12,7 @@ import {
 } from "../filter.ts";
 import { Attempt, type AttemptResult } from "./attempt.ts";
 import type { JwtConfig } from "./config.ts";
-import { apply, applyFailure, ownHeaders } from "./effects.ts";
+import { applyAll, applyFailure, ownHeaders } from "./effects.ts";
 import { type JwtStatus, rejection } from "./status.ts";
 import { type Verifier, verifierOf } from "./verifier.ts";
 
@@ -94,7 +94,7 @@ export class JwtFilter implements HttpFilter {
     for (const one of failed) applyFailure(one, context);
     if (status !== "OK") return this.#reject(status, context);
     // The reason of the challenge is the request as it came, so nothing is changed before all is decided.
-    for (const one of accepted) apply(one, context);
+    applyAll(accepted, context);
     context.note(accepted.length === 0 ? this.#nothingToCheck : this.#accepted);
     return continueRequest;
   }

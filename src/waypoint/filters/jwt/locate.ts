@@ -77,13 +77,12 @@ function read(location: Location, head: RequestHead): string | undefined {
   }
 }
 
-/** The prefix may stand anywhere in the value; the token is what follows it. Without a prefix it is the value. */
+/** The prefix may stand anywhere in the value; the token is all that follows it. Without a prefix it is the value. */
 function afterPrefix(value: string, prefix: string): string | undefined {
   if (prefix === "") return value;
   const at = value.indexOf(prefix);
   if (at < 0) return undefined;
-  const rest = value.slice(at + prefix.length);
-  return /[A-Za-z0-9_.-]+/.exec(rest)?.[0] ?? value;
+  return value.slice(at + prefix.length);
 }
 
 function queryValue(path: string, name: string): string | undefined {
