@@ -23,6 +23,7 @@ import { SecretBook } from "./secrets/secret-book.ts";
 import { Connections } from "./terminate/connections.ts";
 import { Listeners } from "./terminate/listeners.ts";
 import { Sessions } from "./terminate/sessions.ts";
+import { refusedTunnelRecord } from "./terminate/unmatched.ts";
 import { PeerDemand } from "./workloads/demand.ts";
 import { WorkloadTable } from "./workloads/index.ts";
 import { sourcePeers } from "./workloads/source-peer.ts";
@@ -82,6 +83,14 @@ function createCore(deps: WaypointDeps): Core {
   const secretBook = new SecretBook();
   const state = new StateHolder({ get: () => undefined });
   const network = hostNetwork(clock);
+  const demand = new PeerDemand(
+    clock,
+    (ip) => `${config.network}/${ip}`,
+    (key) => {
+      const request = protocol.demand(key);
+      if (request !== undefined) xds.send(request);
+    },
+  );
   const engine = createEngine({
     config,
     clock,
@@ -93,7 +102,7 @@ function createCore(deps: WaypointDeps): Core {
     secretBook,
     network,
     state,
-    workloads,
+    workloads: config.xdsOnDemand ? demand.index(workloads) : workloads,
     sourcePeer: sourcePeers(workloads, config.network),
   });
   const catalog = new Catalog<ClusterConfig, Assignment>({
@@ -105,14 +114,6 @@ function createCore(deps: WaypointDeps): Core {
     warmingDeadlineMs: config.warmingDeadlineMs,
   });
   const counters = new XdsCounters();
-  const demand = new PeerDemand(
-    clock,
-    (ip) => `${config.network}/${ip}`,
-    (key) => {
-      const request = protocol.demand(key);
-      if (request !== undefined) xds.send(request);
-    },
-  );
   const protocol = new WaypointProtocol({
     node: config.node,
     resources: catalog,
@@ -147,7 +148,10 @@ function createCore(deps: WaypointDeps): Core {
     learnPeer: config.xdsOnDemand ? (ip) => demand.learn(ip) : () => undefined,
     log: logger.scope("inbound"),
     clock,
-    refused: () => undefined,
+    refused: (facts, tunnel, status) => {
+      const record = refusedTunnelRecord(facts, tunnel, status, clock.wallMs());
+      for (const log of state.current.terminate?.accessLogs ?? []) log.write(record);
+    },
   });
   const listeners = new Listeners({
     network,
@@ -264,6 +268,7 @@ async function drain(core: Core): Promise<void> {
   const over = new AbortController();
   const graceful = async (): Promise<void> => {
     sessions.announce();
+    connections.announce();
     await deps.clock.sleep(acceptMs, over.signal);
     await listeners.close();
     connections.drain();

@@ -90,11 +90,16 @@ export class Connections {
     else await this.#decided(chain, sniffed.opening, known);
   }
 
+  /** Tells those that are open now to end; newcomers are served as ever. */
+  announce(): void {
+    for (const { served } of [...this.#open]) served.drain();
+  }
+
   /** No new requests; connections end with what is under way on them. */
   drain(): void {
     if (this.#state !== "serving") return;
     this.#state = "draining";
-    for (const { served } of [...this.#open]) served.drain();
+    this.announce();
   }
 
   /** Settles when none is open. */

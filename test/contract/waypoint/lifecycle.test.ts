@@ -182,6 +182,15 @@ describe("control plane", () => {
   });
 });
 
+test("on demand, a client is asked for when it comes, and named from its first request on", async () => {
+  await open({ env: { XDS_ON_DEMAND: "true" } });
+  await stage.get(web, reviews, "/");
+  await stage.get(web, reviews, "/");
+  const metrics = await (await fetch("http://127.0.0.1:15020/stats/prometheus")).text();
+  assert.match(metrics, /istio_requests_total\{[^}]*source_workload="web[^}]*\} /);
+  assert.doesNotMatch(metrics, /istio_requests_total\{[^}]*source_workload="unknown"/);
+});
+
 describe("the end", () => {
   test("a request under way is finished, newcomers are served until the door closes", async () => {
     await open({ env: { AMBIT_TERMINATION_DRAIN: "300ms" } });

@@ -141,6 +141,18 @@ describe("what leads nowhere", () => {
   });
 });
 
+test("the port of tunnels knows CONNECT and nothing else, and announces a hundred streams", async () => {
+  const tls = await stage.secured("shop/web");
+  const session = http2Connect("http://waypoint", { createConnection: () => tls });
+  session.on("error", () => undefined);
+  await once(session, "remoteSettings");
+  assert.equal(session.remoteSettings.maxConcurrentStreams, 100);
+  const request = session.request({ ":path": "/", ":authority": reviews });
+  const [head] = (await once(request.resume(), "response")) as [Record<string, unknown>];
+  assert.equal(head[":status"], 404);
+  session.destroy();
+});
+
 describe("who may come in", () => {
   test("nobody of another trust domain", async () => {
     await assert.rejects(stage.client("shop/web", "127.0.0.1", "elsewhere.example"));

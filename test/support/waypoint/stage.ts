@@ -10,6 +10,7 @@ import { createServer, connect as netConnect, type Server, type Socket } from "n
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
 import { systemClock } from "../../../src/shared/base/clock.ts";
@@ -43,6 +44,7 @@ import {
 } from "../../../src/shared/wire/gen/istio/v1/auth/ca_pb.js";
 import { runWaypoint } from "../../../src/waypoint/app.ts";
 import { loadConfig, type WaypointConfig } from "../../../src/waypoint/config.ts";
+import { decodeWorkload } from "../../../src/waypoint/xds/decode-workload.ts";
 import {
   clusterType,
   endpointsType,
@@ -151,24 +153,41 @@ export class Player {
     }
   }
 
+  /** Keys `<network>/<ip>`: the workload that has the address, or its absence. */
+  #byAddress(keys: readonly string[]): void {
+    const all = [...(this.resources.get(workloadType)?.values() ?? [])];
+    for (const key of keys) {
+      const found = all.find(({ resource }) =>
+        decodeWorkload(resource?.value ?? new Uint8Array()).addresses.includes(
+          key.split("/")[1] ?? "",
+        ),
+      );
+      this.#stream?.respond({
+        typeUrl: workloadType,
+        nonce: String(++this.#nonce),
+        resources: found === undefined ? [] : [{ ...found, aliases: [key] }],
+        removedResources: found === undefined ? [key] : [],
+      });
+    }
+  }
+
   async #answer(stream: FakeStream): Promise<void> {
     for (;;) {
       const request = await stream.next();
-      const short = files[request.typeUrl] ?? request.typeUrl;
-      if (request.errorDetail !== undefined) {
-        this.refusals.push(`${short}: ${request.errorDetail.message}`);
-        continue;
-      }
-      if (request.responseNonce !== "") {
-        this.acknowledged.push(short);
-        continue;
-      }
-      const held = this.resources.get(request.typeUrl);
-      const wanted = request.resourceNamesSubscribe;
-      if (held === undefined || this.#stream !== stream) continue;
-      if (wanted.length === 0 && request.resourceNamesUnsubscribe.length > 0) continue;
-      this.push(request.typeUrl, wanted.length === 0 ? [...held.keys()] : wanted);
+      if (this.#stream === stream) this.#take(request);
     }
+  }
+
+  #take(request: Awaited<ReturnType<FakeStream["next"]>>): void {
+    const { typeUrl, errorDetail, responseNonce, resourceNamesSubscribe: wanted } = request;
+    const short = files[typeUrl] ?? typeUrl;
+    const held = this.resources.get(typeUrl);
+    if (errorDetail !== undefined) this.refusals.push(`${short}: ${errorDetail.message}`);
+    else if (responseNonce !== "") this.acknowledged.push(short);
+    else if (held === undefined) return;
+    else if (wanted.length === 0 && request.resourceNamesUnsubscribe.length > 0) return;
+    else if (typeUrl === workloadType && wanted.length > 0) this.#byAddress(wanted);
+    else this.push(typeUrl, wanted.length === 0 ? [...held.keys()] : wanted);
   }
 }
 
@@ -287,12 +306,12 @@ export class WaypointStage {
     this.#servers.push(server);
   }
 
-  /** An HBONE connection as a ztunnel opens one for a pod of this identity. */
-  async client(
+  /** Mutual TLS with the waypoint, and nothing yet inside. */
+  async secured(
     serviceAccount: string,
     fromIp = "127.0.0.1",
     trustDomain = "cluster.local",
-  ): Promise<HboneClientSession> {
+  ): Promise<TLSSocket> {
     const socket = netConnect({
       host: waypointIp,
       port: 15008,
@@ -309,6 +328,16 @@ export class WaypointStage {
       acceptedIdentities: [spiffe("shop/waypoint")],
       clock: systemClock,
     });
+    return tls;
+  }
+
+  /** An HBONE connection as a ztunnel opens one for a pod of this identity. */
+  async client(
+    serviceAccount: string,
+    fromIp = "127.0.0.1",
+    trustDomain = "cluster.local",
+  ): Promise<HboneClientSession> {
+    const tls = await this.secured(serviceAccount, fromIp, trustDomain);
     const session = await openHboneClient(tls, defaultHboneSettings("client"), systemClock);
     this.#clients.push(session);
     return session;
