@@ -100,13 +100,15 @@ export class Mesh {
 
   /** What an operator does with `ambit token` for every node. */
   async writeToken(node: string): Promise<void> {
-    const token = await mustRun([
-      ...this.#options.program,
-      "token",
-      ...["--state-dir", this.#stateDir],
+    await this.#writeToken(this.#tokenFile(node), [
       ...["--service-account", this.#options.serviceAccount, "--node", node],
     ]);
-    writeFileSync(this.#tokenFile(node), token.trim(), { mode: 0o600 });
+  }
+
+  async #writeToken(file: string, whose: readonly string[]): Promise<void> {
+    const { program } = this.#options;
+    const token = await mustRun([...program, "token", "--state-dir", this.#stateDir, ...whose]);
+    writeFileSync(file, token.trim(), { mode: 0o600 });
   }
 
   async startNodeAgent(node: string): Promise<void> {
@@ -153,6 +155,32 @@ export class Mesh {
     return { before, after };
   }
 
+  /** Starts the waypoint that a pod of the world is for, under the pod's own service account, and waits until it is ready. */
+  async startWaypoint(
+    podName: string,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<ManagedProcess> {
+    const pod = podOf(this.#world.topology, podName);
+    const tokenFile = this.#tokenFile(podName);
+    const account = `${pod.namespace}/${pod.serviceAccount}`;
+    await this.#writeToken(tokenFile, ["--service-account", account]);
+    const child = this.#world.start(pod.netns, {
+      name: podName,
+      command: roleCommand(this.#options.program, "waypoint"),
+      env: {
+        ...this.#controlPlaneEnv(tokenFile),
+        NODE_NAME: pod.node,
+        POD_NAME: pod.name,
+        POD_NAMESPACE: pod.namespace,
+        SERVICE_ACCOUNT: pod.serviceAccount,
+        INSTANCE_IP: pod.ip,
+        ...env,
+      },
+    });
+    await until(child, "is not ready", () => isReady(pod.ip));
+    return child;
+  }
+
   get #rootCertificate(): string {
     return `${this.#stateDir}/root-cert.pem`;
   }
@@ -173,15 +201,21 @@ export class Mesh {
     return present(pod, `free ztunnel namespace on ${node}`);
   }
 
-  #ztunnelEnv(pod: Pod): Readonly<Record<string, string>> {
-    const [namespace = "", serviceAccount = ""] = this.#options.serviceAccount.split("/");
+  #controlPlaneEnv(tokenFile: string): Readonly<Record<string, string>> {
     const address = `https://${ROOT_IP}:${XDS_SECURE_PORT}`;
     return {
       XDS_ADDRESS: address,
       CA_ADDRESS: address,
       XDS_ROOT_CA: this.#rootCertificate,
       CA_ROOT_CA: this.#rootCertificate,
-      AUTH_TOKEN: this.#tokenFile(pod.node),
+      AUTH_TOKEN: tokenFile,
+    };
+  }
+
+  #ztunnelEnv(pod: Pod): Readonly<Record<string, string>> {
+    const [namespace = "", serviceAccount = ""] = this.#options.serviceAccount.split("/");
+    return {
+      ...this.#controlPlaneEnv(this.#tokenFile(pod.node)),
       INPOD_UDS: this.#zdsSocket(pod.node),
       NODE_NAME: pod.node,
       POD_NAME: podOf(this.#world.topology, pod.name).name,

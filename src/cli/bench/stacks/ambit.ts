@@ -20,6 +20,7 @@ import {
   ports,
   SERVER_IP,
   SYSTEM_NAMESPACE,
+  WAYPOINT,
   ZTUNNEL_SERVICE_ACCOUNT,
 } from "../topology.ts";
 import type { Stack, StackOptions } from "./stack.ts";
@@ -30,6 +31,8 @@ const EFFECT_DEADLINE_MS = 10_000;
 export interface AmbitOptions extends StackOptions {
   /** Another ztunnel's command line. */
   readonly ztunnel?: readonly string[];
+  /** Whether a waypoint stands before the server. */
+  readonly waypoint?: boolean;
 }
 
 /** Brings the mesh up and waits until the client's traffic to the server is in it. */
@@ -40,8 +43,12 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
   folder.write("topology", topologyObjects(world.topology));
   folder.write("namespaces", [
     namespaceObject(SYSTEM_NAMESPACE),
-    namespaceObject(BENCH_NAMESPACE, { "istio.io/dataplane-mode": "ambient" }),
+    namespaceObject(BENCH_NAMESPACE, {
+      "istio.io/dataplane-mode": "ambient",
+      ...(options.waypoint === true ? { "istio.io/use-waypoint": WAYPOINT } : {}),
+    }),
   ]);
+  if (options.waypoint === true) folder.write("waypoint", waypointObjects);
   folder.write("policies", policies(options.content.policies));
   writeMesh(folder, options.content);
   const { ztunnel } = options;
@@ -53,11 +60,15 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
     ztunnelEnv: { LOG_FORMAT: "plain" },
   });
   await mesh.start();
+  const waypoint = options.waypoint === true ? [await mesh.startWaypoint(WAYPOINT)] : [];
   await untilEnrolled(ground, folder);
   const nodes = world.topology.nodes.map(({ name }) => name);
   return {
     host: SERVER_IP,
-    dataPath: [{ name: "ztunnel", pids: nodes.map((node) => mesh.ztunnel(node).process.pid) }],
+    dataPath: [
+      { name: "ztunnel", pids: nodes.map((node) => mesh.ztunnel(node).process.pid) },
+      ...waypoint.map(({ pid }) => ({ name: "waypoint", pids: [pid] })),
+    ],
     control: [
       { name: "controlplane", pids: [mesh.controlPlane.pid] },
       { name: "nodeagent", pids: nodes.map((node) => mesh.nodeAgent(node).pid) },
@@ -66,6 +77,67 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
     pushToEffectMs: () => pushToEffectMs(ground, folder),
   };
 }
+
+/** The waypoint, a route that matches by header, and a policy for it: what a namespace with L7 needs has at least. */
+const waypointObjects: readonly KubernetesObject[] = [
+  {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "Gateway",
+    metadata: { name: WAYPOINT, namespace: BENCH_NAMESPACE },
+    spec: {
+      gatewayClassName: "istio-waypoint",
+      listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }],
+    },
+  },
+  {
+    apiVersion: "networking.istio.io/v1",
+    kind: "VirtualService",
+    metadata: { name: "server", namespace: BENCH_NAMESPACE },
+    spec: {
+      hosts: ["server"],
+      http: [
+        {
+          match: [{ headers: { "x-bench": { exact: "other" } } }],
+          fault: { abort: { httpStatus: 418, percentage: { value: 100 } } },
+          route: [{ destination: { host: "server" } }],
+        },
+        {
+          headers: { request: { add: { "x-via": "waypoint" } } },
+          route: [{ destination: { host: "server" } }],
+        },
+      ],
+    },
+  },
+  {
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name: "at-waypoint", namespace: BENCH_NAMESPACE },
+    spec: {
+      targetRefs: [{ kind: "Service", group: "", name: "server" }],
+      action: "ALLOW",
+      rules: [
+        {
+          from: [{ source: { principals: [`cluster.local/ns/${BENCH_NAMESPACE}/sa/client`] } }],
+        },
+      ],
+    },
+  },
+  {
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name: "from-waypoint", namespace: BENCH_NAMESPACE },
+    spec: {
+      action: "ALLOW",
+      rules: [
+        {
+          from: [
+            { source: { principals: [`cluster.local/ns/${BENCH_NAMESPACE}/sa/${WAYPOINT}`] } },
+          ],
+        },
+      ],
+    },
+  },
+];
 
 /** One that is looked at for every connection and lets the client in, and others that stand beside it. */
 function policies(count: number): readonly KubernetesObject[] {

@@ -20,6 +20,6 @@ export function openStack(ground: Ground, spec: RunSpec): Promise<Stack> {
       return openSidecars(ground, envoy);
     }
     case "ambit-waypoint":
-      throw new Error(`${spec.stack} is not here yet`);
+      return openAmbit(ground, { ...spec, waypoint: true });
   }
 }
