@@ -6,6 +6,7 @@ import type { Clock } from "../../../shared/base/clock.ts";
 import { describeError } from "../../../shared/base/errors.ts";
 import { tunnelAsDuplex } from "../../../shared/hbone/duplex.ts";
 import { portOf } from "../../../shared/hbone/flow.ts";
+import { errorCode } from "../../../shared/hbone/http2/errors.ts";
 import type { FlowEndpoint } from "../../../shared/hbone/tunnel.ts";
 import { formatSocketAddress, type SocketAddress } from "../../../shared/net/authority.ts";
 import { parseIp } from "../../../shared/net/ip.ts";
@@ -49,7 +50,7 @@ async function dialInTime(
     attempt.abort(upstreamError("connect-timeout", "")),
   );
   try {
-    return await dial(deps, contexts, request, attempt.signal);
+    return await unlessAborted(dial(deps, contexts, request, attempt.signal), attempt.signal);
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
     throw asUpstreamError(attempt.signal.aborted ? attempt.signal.reason : thrown);
@@ -57,6 +58,24 @@ async function dialInTime(
     deadline.cancel();
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Not every step can be broken off (a question to DNS, a certificate on its way): what still comes about is closed. */
+function unlessAborted(dialing: Promise<Dialed>, signal: AbortSignal): Promise<Dialed> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    dialing.then((dialed) => {
+      signal.removeEventListener("abort", onAbort);
+      if (signal.aborted) discard(dialed.stream);
+      else resolve(dialed);
+    }, reject);
+  });
+}
+
+function discard(stream: FlowEndpoint): void {
+  if (stream instanceof Socket) stream.destroy();
+  else stream.reset(errorCode.cancel);
 }
 
 async function dial(
