@@ -4,4 +4,3 @@ export const endpointsType = "type.googleapis.com/envoy.config.endpoint.v3.Clust
 export const listenerType = "type.googleapis.com/envoy.config.listener.v3.Listener";
 export const workloadType = "type.googleapis.com/istio.workload.Workload";
 export const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
-export const extensionType = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
