@@ -40,13 +40,8 @@ export function compileCorsPolicy(config: TypedConfig, path: Path, notes: Notes)
   });
   const { filterEnabled } = message;
   return {
-    // Shadow mode alone enforces nothing; neither of the two means always.
     enabled:
-      filterEnabled !== undefined
-        ? compileRuntimeFraction(filterEnabled, at(path, "filter_enabled"), notes)
-        : message.shadowEnabled !== undefined
-          ? { numerator: 0, denominator: 100 }
-          : undefined,
+      filterEnabled && compileRuntimeFraction(filterEnabled, at(path, "filter_enabled"), notes),
     allowOrigins: message.allowOriginStringMatch.map((matcher, index) =>
       compileStringMatcher(matcher, item(path, "allow_origin_string_match", index), notes),
     ),

@@ -36,11 +36,11 @@ export class CorsFilter implements HttpFilter {
     if (!isPreflight(context)) return continueRequest;
     if (allowed) {
       context.note(this.#decision("preflight-answered", `origin ${origin} is allowed`));
-      return { kind: "reply", reply: preflightGrant(policy, origin, context) };
+      return { kind: "reply", reply: preflightReply(policy, origin, context) };
     }
     if (policy.forwardNotMatchingPreflights) return continueRequest;
     context.note(this.#decision("preflight-answered", `origin ${origin} is not allowed`));
-    return { kind: "reply", reply: preflightReply([]) };
+    return { kind: "reply", reply: preflightReply(policy, undefined, context) };
   }
 
   onResponse(context: RequestContext, head: ResponseHead): void {
@@ -73,23 +73,24 @@ function isPreflight({ head }: RequestContext): boolean {
   return requested !== undefined && requested !== "";
 }
 
-function preflightGrant(policy: CorsPolicy, origin: string, context: RequestContext): LocalReply {
-  const fields: (readonly [string, string])[] = [["access-control-allow-origin", origin]];
+/** Without an allowed origin nothing else in it counts for a browser. */
+function preflightReply(
+  policy: CorsPolicy,
+  origin: string | undefined,
+  context: RequestContext,
+): LocalReply {
+  const fields: (readonly [string, string])[] = [];
   const add = (name: string, value: string): void => {
-    if (value !== "") fields.push([name, value]);
+    if (value !== "") fields.push([`access-control-${name}`, value]);
   };
-  add("access-control-allow-credentials", policy.allowCredentials ? "true" : "");
-  add("access-control-allow-methods", policy.allowMethods);
-  add("access-control-allow-headers", policy.allowHeaders);
-  add("access-control-max-age", policy.maxAge);
   const asksPrivate = context.head.fields.get("access-control-request-private-network") === "true";
-  add(
-    "access-control-allow-private-network",
-    policy.allowPrivateNetwork && asksPrivate ? "true" : "",
-  );
-  return preflightReply(fields);
-}
-
-function preflightReply(fields: readonly (readonly [string, string])[]): LocalReply {
+  add("allow-origin", origin ?? "");
+  add("allow-credentials", policy.allowCredentials ? "true" : "");
+  add("allow-methods", policy.allowMethods);
+  add("allow-headers", policy.allowHeaders);
+  add("max-age", policy.maxAge);
+  // Of no use to a preflight, but the reference's answers have it.
+  add("expose-headers", origin === undefined ? "" : policy.exposeHeaders);
+  add("allow-private-network", policy.allowPrivateNetwork && asksPrivate ? "true" : "");
   return { status: 200, body: "", fields, details: "cors_response", flags: [] };
 }
