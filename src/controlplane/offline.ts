@@ -23,9 +23,12 @@ import { GATEWAY_NAME } from "./translate/names.ts";
 import type { RedirectedPods } from "./translate/redirection.ts";
 import type { MeshSettings } from "./translate/settings.ts";
 import { type MeshState, Translator } from "./translate/translate.ts";
+import type { PublishedWorkload } from "./translate/workload-parts.ts";
 
 export interface OfflineMesh {
   readonly update: MeshUpdate;
+  /** By uid. */
+  readonly workload: (uid: string) => PublishedWorkload | undefined;
   /** What a person should know about policies that seem to concern this workload and that no node proxy judges (fully). */
   readonly remarks: (workload: Workload) => readonly string[];
 }
@@ -46,6 +49,7 @@ export function offlineMesh(
   });
   return {
     update: updateOf(state),
+    workload: (uid) => state.workloads.get(uid),
     remarks: (workload) => remarksOn(workload, snapshot, settings, state.conditions),
   };
 }

@@ -1,12 +1,16 @@
 /** Asks the admin port of a node's ztunnel, which answers from the state that its connections are decided by. */
 
+import type { WhyWaypoint } from "../../ztunnel/why/record.ts";
 import type { WhyQuestion } from "../../ztunnel/why.ts";
 import { CommandFailure } from "../command.ts";
+import { waypointsOf } from "./waypoint.ts";
 
 /** Of the answer only what is printed or checked is read; the rest passes through as it came. */
 export interface LiveAnswer {
   readonly verdict: string;
   readonly text: readonly string[];
+  /** Waypoints on the way. */
+  readonly waypoints: readonly WhyWaypoint[];
   /** The newest decisions of that node about such a connection. */
   readonly recent: readonly string[];
   readonly json: unknown;
@@ -32,6 +36,7 @@ function decode(json: unknown, url: string): LiveAnswer {
   return {
     verdict: json["verdict"],
     text: json["text"].map(String),
+    waypoints: waypointsOf(Array.isArray(json["paths"]) ? json["paths"].filter(isRecord) : []),
     recent: recent.map(recentText),
     json,
   };

@@ -1,5 +1,6 @@
 /** Answers from object files alone: objects → translation → the state of a node proxy → its decisions. Nothing runs. */
 import { type OfflineMesh, offlineMesh } from "../../controlplane/offline.ts";
+import { offlineWaypointResources } from "../../controlplane/offline-waypoint.ts";
 import type { MeshSettings } from "../../controlplane/translate/settings.ts";
 import { systemClock } from "../../shared/base/clock.ts";
 import { MeshStore } from "../../shared/model/store.ts";
@@ -7,9 +8,11 @@ import { openFileSource, problemText } from "../../shared/objects/file/source.ts
 import type { ObjectSnapshot } from "../../shared/objects/source.ts";
 import { readRedirectionStatuses, redirectionStatusDir } from "../../shared/status/redirection.ts";
 import { createLogger, LogFilter } from "../../shared/telemetry/logger.ts";
+import type { WaypointRequest } from "../../waypoint/why/record.ts";
 import { illegalPorts } from "../../ztunnel/proxy/route.ts";
 import type { WhyRecord } from "../../ztunnel/why/record.ts";
 import { explainConnection, type WhyQuestion } from "../../ztunnel/why.ts";
+import { askOffline, type WaypointAnswer, waypointsOf } from "./waypoint.ts";
 
 export interface OfflineOptions {
   readonly config: string;
@@ -18,6 +21,8 @@ export interface OfflineOptions {
 
 export interface OfflineAnswer {
   readonly record: WhyRecord;
+  /** Of those that the record names, when a request was asked about. */
+  readonly waypoints: readonly WaypointAnswer[];
   /** What of the input did not take effect. */
   readonly problems: readonly string[];
 }
@@ -64,14 +69,25 @@ export function explainMesh(
   );
 }
 
+/** `request`: what waypoints are asked about; undefined asks none. */
 export async function explainOffline(
   { config, mesh }: OfflineOptions,
   question: WhyQuestion,
+  request: WaypointRequest | undefined,
 ): Promise<OfflineAnswer> {
   const snapshot = await readObjects(config);
-  const offline = offlineMesh(snapshot, mesh, await readRedirected(config));
-  return {
-    record: explainMesh(offline, mesh, question),
-    problems: snapshot.problems.map(problemText),
-  };
+  const redirected = await readRedirected(config);
+  const offline = offlineMesh(snapshot, mesh, redirected);
+  const record = explainMesh(offline, mesh, question);
+  const problems = snapshot.problems.map(problemText);
+  const waypoints: WaypointAnswer[] = [];
+  for (const waypoint of request === undefined ? [] : waypointsOf(record.paths)) {
+    const workload = offline.workload(waypoint.uid);
+    if (workload === undefined || request === undefined) continue;
+    const resources = offlineWaypointResources(snapshot, mesh, redirected, workload);
+    const { answer, refused } = await askOffline(waypoint, request, resources, systemClock);
+    waypoints.push(answer);
+    problems.push(...refused.map((one) => `the waypoint would refuse: ${one}`));
+  }
+  return { record, waypoints, problems };
 }

@@ -139,6 +139,11 @@ function routed({ clusters }: HttpFacts, dry: DryRequest, chain: HttpChain): Out
   };
 }
 
+/** Names are given by whoever wrote the route; the reference gives none. */
+function routeWords(name: string): string {
+  return name === "" ? "the route" : `route ${name}`;
+}
+
 function direct(
   { action, path, name }: Route,
   head: RequestHead,
@@ -147,10 +152,10 @@ function direct(
   if (kind === "redirect") {
     const { status } = action.redirect;
     const url = redirectUrl(action.redirect, path, head);
-    return { status, because: `route ${name} redirects to ${url} with ${status}` };
+    return { status, because: `${routeWords(name)} redirects to ${url} with ${status}` };
   }
   const status = kind === "direct" ? action.status : 404;
-  return { status, because: `route ${name} answers ${status} itself` };
+  return { status, because: `${routeWords(name)} answers ${status} itself` };
 }
 
 function forwarded(
@@ -188,7 +193,7 @@ function forwarded(
   return {
     ...way,
     verdict: "allowed",
-    because: `route ${route.name} leads to ${cluster}`,
+    because: `${routeWords(route.name)} leads to ${cluster}`,
     status: null,
     details: null,
   };

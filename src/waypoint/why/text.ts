@@ -26,7 +26,8 @@ function outcomeLines(outcome: WaypointOutcome): string[] {
   const made = lines("filters", decisions);
   if (route !== null) {
     const origin = route.origin === null ? "" : `, from ${route.origin}`;
-    made.push(line("route", `${route.name} of ${route.virtualHost}: ${route.reason}${origin}`));
+    const name = route.name === "" ? "one" : route.name;
+    made.push(line("route", `${name} of ${route.virtualHost}: ${route.reason}${origin}`));
     const told = route.passedOver.slice(0, MAX_PASSED_OVER);
     if (told.length > 0) {
       const more = route.passedOver.length - told.length;

@@ -4,6 +4,7 @@
  */
 
 import { DRAWS, drawer } from "../../shared/base/draws.ts";
+import { formatSpiffe } from "../../shared/identity/spiffe.ts";
 import { identityOf } from "../../shared/model/store-workloads.ts";
 import type { Workload } from "../../shared/model/workload.ts";
 import { formatSocketAddress, type SocketAddress } from "../../shared/net/authority.ts";
@@ -20,7 +21,7 @@ import { beyondWaypoint } from "./beyond-waypoint.ts";
 import { inMesh, type Origin, type WhyContext, workloadLabel } from "./context.ts";
 import { fromOutside } from "./from-outside.ts";
 import { blankHop, pathByName } from "./hop.ts";
-import type { WhyArrival, WhyHop, WhyPath } from "./record.ts";
+import type { WhyArrival, WhyHop, WhyPath, WhyWaypoint } from "./record.ts";
 
 export function followAll(
   context: WhyContext,
@@ -197,7 +198,15 @@ function throughTunnel(
         });
   const reached: WhyHop = { ...hop, arrival };
   const here = verdictOf(arrival);
-  if (!atWaypoint || here.verdict !== "allowed") return [{ ...here, hops: [reached] }];
+  if (!atWaypoint) return [{ ...here, hops: [reached] }];
+  const waypoint: WhyWaypoint = {
+    name: workloadLabel(upstream),
+    uid: upstream.uid,
+    authority,
+    clientAddress: client.ip,
+    clientIdentity: formatSpiffe(client.identity),
+  };
+  if (here.verdict !== "allowed") return [{ ...here, hops: [reached], waypoint }];
   return beyondWaypoint(context, upstream, destination, route.service).map((path) => ({
     verdict: path.verdict,
     because:
@@ -205,5 +214,6 @@ function throughTunnel(
         ? `${path.because}, if the waypoint ${workloadLabel(upstream)} lets it pass`
         : path.because,
     hops: [reached, ...path.hops],
+    waypoint,
   }));
 }

@@ -59,10 +59,21 @@ export interface WhyHop {
   readonly arrival: WhyArrival | null;
 }
 
+/** A waypoint on the way, with what somebody needs to ask it what it does. */
+export interface WhyWaypoint {
+  readonly name: string;
+  readonly uid: string;
+  /** Authority of the CONNECT. */
+  readonly authority: string;
+  readonly clientAddress: string;
+  readonly clientIdentity: string;
+}
+
 export interface WhyPath {
   readonly verdict: Exclude<WhyVerdict, "mixed">;
   readonly because: string;
   readonly hops: readonly WhyHop[];
+  readonly waypoint?: WhyWaypoint;
 }
 
 export interface WhyRecord {

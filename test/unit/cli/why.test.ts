@@ -247,3 +247,100 @@ describe("live", () => {
       assert.equal((await get(query)).status, 400, query);
   });
 });
+
+describe("through a waypoint", () => {
+  const canary = join(golden, "l7-vs-canary/input.yaml");
+  const policies = join(golden, "l7-authz-methods-paths/input.yaml");
+  const question = ["--from", "shop/web-1", "--to", "shop/reviews:80"];
+
+  test("follows a request as the objects say", async () => {
+    const denied = await ambit(
+      ...["--config", policies, ...question, "--method", "DELETE", "--path", "/api/x", "--check"],
+    );
+    assert.equal(denied.code, 1);
+    assert.match(denied.stdout, /^request {2}DELETE \/api\/x, host reviews\.shop:80$/m);
+    assert.match(denied.stdout, /^filters {2}envoy\.filters\.http\.rbac: denied: .*method is GET/m);
+    assert.match(
+      denied.stdout,
+      /^verdict {2}DENIED, with what the waypoint shop\/waypoint-0 does$/m,
+    );
+    const allowed = await ambit(
+      ...["--config", policies, ...question, "--path", "/api/x", "--header", "X-Token: abc1"],
+      "--check",
+    );
+    assert.equal(allowed.code, 0, allowed.stdout + allowed.stderr);
+  });
+
+  test("tells shares, and gives all of it as JSON", async () => {
+    const { stdout } = await ambit("--config", canary, ...question, "--path", "/", "--json");
+    const { verdict, waypoints } = JSON.parse(stdout);
+    assert.equal(verdict, "allowed");
+    const [{ outcomes }] = waypoints;
+    assert.deepEqual(
+      outcomes.map(({ cluster }: { cluster: string }) => cluster),
+      [
+        "inbound-vip|80|http/v1|reviews.shop.svc.cluster.local",
+        "inbound-vip|80|http/v2|reviews.shop.svc.cluster.local",
+      ],
+    );
+  });
+
+  test("does not speak of requests when nobody asks", async () => {
+    const { stdout } = await ambit("--config", canary, ...question);
+    assert.doesNotMatch(stdout, /at the waypoint shop\/waypoint-0\n/);
+  });
+
+  test("refuses options that it cannot read", async () => {
+    const bad = await ambit("--config", canary, ...question, "--header", "nonsense");
+    assert.equal(bad.code, 2);
+    assert.match(bad.stderr, /--header: expected name:value/);
+    const path = await ambit("--config", canary, ...question, "--path", "x");
+    assert.equal(path.code, 2);
+    const nobody = await ambit(...question, "--path", "/");
+    assert.equal(nobody.code, 2);
+    assert.match(nobody.stderr, /need --waypoint-admin or --config/);
+  });
+
+  test("asks a running waypoint on the way of a running ztunnel", async () => {
+    const snapshot = async (args: string[]) =>
+      JSON.parse((await ambit("--config", canary, ...args, "--json")).stdout);
+    const record = await snapshot(question);
+    const asked: URLSearchParams[] = [];
+    const ztunnel = await startAdminServer({
+      name: "admin",
+      hosts: ["127.0.0.1"],
+      port: 0,
+      routes: { "/debug/why": () => ({ status: 200, body: JSON.stringify(record) }) },
+    });
+    const waypoint = await startAdminServer({
+      name: "admin",
+      hosts: ["127.0.0.1"],
+      port: 0,
+      routes: {
+        "/debug/why": ({ query }) => {
+          asked.push(query);
+          const answer = { verdict: "denied", because: "policy x", text: ["so       denied"] };
+          return { status: 200, body: JSON.stringify(answer) };
+        },
+      },
+    });
+    const answer = await ambit(
+      ...[...question, "--admin", `127.0.0.1:${ztunnel.port}`],
+      ...["--waypoint-admin", `127.0.0.1:${waypoint.port}`],
+      ...["--method", "PUT", "--path", "/a?b=c", "--header", "x-user: kim", "--check"],
+    );
+    await Promise.all([ztunnel.close(), waypoint.close()]);
+    assert.equal(answer.code, 1, answer.stderr);
+    assert.match(answer.stdout, /^at the waypoint shop\/waypoint-0\nso {7}denied$/m);
+    const [query] = asked;
+    assert.deepEqual(Object.fromEntries(query ?? []), {
+      to: "10.96.1.1:80",
+      from: "10.10.1.10",
+      identity: "spiffe://cluster.local/ns/shop/sa/web",
+      method: "PUT",
+      path: "/a?b=c",
+      host: "reviews.shop:80",
+      header: "x-user:kim",
+    });
+  });
+});
