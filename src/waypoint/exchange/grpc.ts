@@ -24,30 +24,6 @@ export function grpcStatusOf(httpStatus: number): number {
   return statusOfHttp.get(httpStatus) ?? 2;
 }
 
-const httpOfStatus: ReadonlyMap<number, number> = new Map([
-  [0, 200],
-  [1, 499],
-  [2, 500],
-  [3, 400],
-  [4, 504],
-  [5, 404],
-  [6, 409],
-  [7, 403],
-  [8, 429],
-  [9, 400],
-  [10, 409],
-  [11, 400],
-  [12, 501],
-  [13, 500],
-  [14, 503],
-  [15, 500],
-  [16, 401],
-]);
-
-export function httpStatusOf(grpcStatus: number): number {
-  return httpOfStatus.get(grpcStatus) ?? 500;
-}
-
 /** The number in `grpc-status`, if it is one. */
 export function grpcStatusIn(fields: Fields | undefined): number | undefined {
   const text = fields?.get("grpc-status");
