@@ -91,7 +91,7 @@ export interface Given {
   readonly over?: AbortSignal;
   readonly metadata?: Readonly<Record<string, { readonly [key: string]: MetadataValue }>>;
   readonly perFilter?: ReadonlyMap<string, unknown>;
-  readonly body?: { readonly bytes: Buffer; readonly complete: boolean };
+  readonly body?: string;
 }
 
 /** Notes what was done to it. */
@@ -105,14 +105,14 @@ export class TestRequest extends Common implements RequestContext {
   readonly routeName = undefined;
   readonly upstream = undefined;
   readonly bodyAsked: number[] = [];
-  readonly #body: { readonly bytes: Buffer; readonly complete: boolean };
+  readonly #body: Buffer;
   routesCleared = 0;
 
   constructor(given: Given = {}) {
     super(given);
     this.head = given.head ?? head();
     this.route = given.perFilter && ({ perFilter: given.perFilter } as unknown as Route);
-    this.#body = given.body ?? { bytes: Buffer.alloc(0), complete: true };
+    this.#body = Buffer.from(given.body ?? "");
   }
 
   get request(): RequestHead {
@@ -129,7 +129,10 @@ export class TestRequest extends Common implements RequestContext {
 
   bufferBody(maxBytes: number): Promise<{ readonly bytes: Buffer; readonly complete: boolean }> {
     this.bodyAsked.push(maxBytes);
-    return Promise.resolve(this.#body);
+    return Promise.resolve({
+      bytes: this.#body.subarray(0, maxBytes),
+      complete: this.#body.length <= maxBytes,
+    });
   }
 }
 

@@ -21,7 +21,7 @@ export interface RequestChanges {
   readonly set: readonly HeaderPair[];
   readonly addIfAbsent: readonly HeaderPair[];
   readonly overwriteIfPresent: readonly HeaderPair[];
-  /** Joined to what the request has; nothing is added that was not there. */
+  /** Beside what the request has; nothing is added that was not there. */
   readonly append: readonly HeaderPair[];
   readonly remove: readonly string[];
   readonly querySet: readonly (readonly [key: string, value: string])[];

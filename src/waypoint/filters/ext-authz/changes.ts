@@ -34,10 +34,8 @@ function applyConditional(changes: RequestChanges, { fields }: RequestHead): boo
     if (isChangeable(name) && !fields.has(name)) fields.append(name, value);
   for (const [name, value] of overwriteIfPresent)
     if (isChangeable(name) && fields.has(name)) fields.set(name, value);
-  for (const [name, value] of append) {
-    const known = fields.joined(name);
-    if (isChangeable(name) && known !== undefined) fields.set(name, `${known},${value}`);
-  }
+  for (const [name, value] of append)
+    if (isChangeable(name) && fields.has(name)) fields.append(name, value);
   return addIfAbsent.length + overwriteIfPresent.length + append.length > 0;
 }
 

@@ -75,7 +75,6 @@ function httpRequest(
   body: SeenBody | undefined,
 ): AttributeContext_HttpRequest {
   const { head } = context;
-  const length = head.fields.get("content-length");
   const headers = shownHeaders(config, head);
   if (body !== undefined) headers.set("x-envoy-auth-partial-body", String(body.partial));
   return create(AttributeContext_HttpRequestSchema, {
@@ -85,7 +84,7 @@ function httpRequest(
     path: head.path,
     host: head.authority,
     scheme: head.scheme,
-    size: length !== undefined && /^\d{1,15}$/.test(length) ? BigInt(length) : -1n,
+    size: sizeOf(context, body),
     protocol: context.protocol,
     ...(body === undefined
       ? {}
@@ -93,6 +92,15 @@ function httpRequest(
         ? { rawBody: body.bytes }
         : { body: body.bytes.toString("utf8") }),
   });
+}
+
+/** What has arrived, as far as that is known: nothing when the server sees no body. */
+function sizeOf({ head }: RequestContext, body: SeenBody | undefined): bigint {
+  if (body === undefined) return 0n;
+  const length = head.fields.get("content-length");
+  return length !== undefined && /^\d{1,15}$/.test(length)
+    ? BigInt(length)
+    : BigInt(body.bytes.length);
 }
 
 function metadataOf(config: ExtAuthzConfig, context: RequestContext) {

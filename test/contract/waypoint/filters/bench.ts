@@ -193,15 +193,23 @@ export class Bench {
   async ours(scenario: string, asked: Asked): Promise<Seen> {
     const { filters, perRoute } = compiled(this.#scenarios.get(scenario), this.#calls);
     const context = new TestRequest({
-      head: head(asked.path ?? "/", lowerCase({ ...asked.headers, "x-forwarded-proto": "http" }), {
-        method: asked.method ?? "GET",
-        authority: asked.authority ?? "reviews.shop",
-      }),
+      head: head(
+        asked.path ?? "/",
+        lowerCase({
+          ...asked.headers,
+          ...(asked.body === undefined ? {} : { "content-length": String(asked.body.length) }),
+          "x-forwarded-proto": "http",
+        }),
+        {
+          method: asked.method ?? "GET",
+          authority: asked.authority ?? "reviews.shop",
+        },
+      ),
       downstream: { source: { ip: "127.0.0.1", port: 40_000 }, peerPrincipal: undefined },
       clock: systemClock,
       random: Math.random,
       perFilter: perRoute,
-      body: { bytes: Buffer.from(asked.body ?? ""), complete: true },
+      body: asked.body ?? "",
     });
     const passed: HttpFilter[] = [];
     for (const filter of filters) {
