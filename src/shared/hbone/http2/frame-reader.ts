@@ -91,6 +91,12 @@ export class FrameReader {
     this.#left = limits.preface ? clientPreface.length : 0;
   }
 
+  /** A header block or the preface has begun and is not complete. */
+  get awaitsHead(): boolean {
+    const inHeaders = this.#stage === "body" && this.#type === frameType.headers;
+    return this.#block !== undefined || inHeaders || this.#stage === "preface";
+  }
+
   /** Reads [start, end). Throws ConnectionError, after which the reader must not be used again. */
   feed(bytes: Buffer, start: number, end: number): void {
     let at = start;

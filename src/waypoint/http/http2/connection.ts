@@ -23,7 +23,9 @@ import { ReceiveCredit } from "../../../shared/hbone/session/receive-credit.ts";
 import type { Fields } from "../message.ts";
 import type { ResetReason } from "../stream.ts";
 import type { Transport, TransportClose, TransportReader } from "../transport.ts";
+import { idle, lost } from "./failures.ts";
 import { FrameOutbox, type FrameOutboxOwner } from "./frame-outbox.ts";
+import { HeadDeadline } from "./head-deadline.ts";
 import { sendFields } from "./head-writer.ts";
 import { messageIndexing } from "./indexing.ts";
 import type { ConnectionRole } from "./role.ts";
@@ -54,6 +56,7 @@ export class Http2Connection
   readonly #decoder: HpackDecoder;
   readonly #credit: ReceiveCredit;
   readonly #liveness: Liveness | undefined;
+  readonly #headDeadline: HeadDeadline | undefined;
   #state: State = "new";
   #settleDone: (() => void) | undefined;
   /**
@@ -79,6 +82,10 @@ export class Http2Connection
       preface: role.name === "server",
     });
     if (limits.pingIntervalMs > 0) this.#liveness = new Liveness(clock, limits, this.write, this);
+    if (limits.requestHeadersTimeoutMs > 0)
+      this.#headDeadline = new HeadDeadline(clock, limits.requestHeadersTimeoutMs, () =>
+        this.close(errorCode.enhanceYourCalm, lost("a head came too slowly")),
+      );
     this.done = new Promise((resolve) => {
       this.#settleDone = resolve;
     });
@@ -144,6 +151,7 @@ export class Http2Connection
       const detail = `${errorCodeName(thrown.code)}: ${thrown.message}`;
       this.close(thrown.code, { kind: "protocol-error", detail });
     }
+    this.#headDeadline?.watch(this.#reader.awaitsHead && !this.isOver);
     // What one peer can make us hold is bounded by windows, not by pauses.
     return true;
   }
@@ -159,10 +167,9 @@ export class Http2Connection
 
   closed(close: TransportClose): void {
     if (this.#state === "closed") return;
-    const detail = close.kind === "failed" ? close.error.message : "connection closed";
     this.#state = "closed";
     this.#outbox.close();
-    this.#endStreams(lost(detail));
+    this.#endStreams(lost(close.kind === "failed" ? close.error.message : "connection closed"));
     this.#settleDone?.();
   }
 
@@ -383,19 +390,11 @@ export class Http2Connection
 
   #endStreams(reason: ResetReason): void {
     this.#liveness?.stop();
+    this.#headDeadline?.watch(false);
     this.scheduler.close();
     const streams = [...this.streams.values()];
     this.streams.clear();
     for (const stream of streams) stream.fail(this.#role.lostReason(stream, reason));
     this.#role.leaving();
   }
-}
-
-export function lost(detail: string): ResetReason {
-  return { kind: "connection-lost", detail, reused: false };
-}
-
-/** RFC 9113 section 5.1: nothing but HEADERS opens a stream. */
-function idle(frame: string): ConnectionError {
-  return new ConnectionError(errorCode.protocolError, `${frame} on an idle stream`);
 }

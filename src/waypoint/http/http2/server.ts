@@ -12,7 +12,8 @@ import type {
   ResetReason,
 } from "../stream.ts";
 import type { Transport } from "../transport.ts";
-import { Http2Connection, lost } from "./connection.ts";
+import { Http2Connection } from "./connection.ts";
+import { lost } from "./failures.ts";
 import { type ParsedRequest, parseRequest, parseTrailers } from "./heads.ts";
 import type { ConnectionRole } from "./role.ts";
 import { Http2ServerStream } from "./server-stream.ts";

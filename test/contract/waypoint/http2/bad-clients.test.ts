@@ -214,6 +214,34 @@ describe("a server ends the connection", () => {
     });
   }
 
+  test("a head that never ends, when its time is over", async () => {
+    const it = await stage({ requestHeadersTimeoutMs: 50 });
+    it.peer.socket.write(Buffer.concat([request(1, "/hold"), request(3, "/hi", 0x1)]));
+    assert.equal(await it.peer.goAwayCode(), code.calm);
+    assert.equal(it.app.seen[0]?.reset?.kind, "connection-lost");
+    await end(it);
+  });
+
+  test("idle and old connections are left in order", async () => {
+    const idle = await stage({ connectionIdleTimeoutMs: 30 });
+    assert.equal(await idle.peer.goAwayCode(), code.none);
+    await end(idle);
+    const old = await stage({ maxConnectionDurationMs: 30 });
+    old.peer.socket.write(request(1, "/hold"));
+    const first = await old.peer.find((frame) => frame.type === 7);
+    assert.equal(first.payload.readUInt32BE(0), 2 ** 31 - 1);
+    const ping = await old.peer.find((frame) => frame.type === 6);
+    old.peer.socket.write(Buffer.concat([request(3, "/hi"), rawFrame(6, 1, 0, ping.payload)]));
+    await old.peer.find((frame) => frame.streamId === 3 && (frame.flags & 1) === 1);
+    const second = await old.peer.find(
+      (frame) => frame.type === 7 && frame.payload.readUInt32BE(0) === 3,
+    );
+    assert.equal(second.payload.readUInt32BE(4), code.none);
+    old.peer.socket.write(reset(1));
+    await old.servers[0]?.closed;
+    await end(old);
+  });
+
   test("a header bomb is decoded without being kept", async () => {
     const it = await stage();
     // One entry of 4000 octets, then 4000 references to it: 16 MB of fields in 8 KB.
