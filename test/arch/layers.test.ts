@@ -57,7 +57,7 @@ const forbidden: readonly (readonly [from: RegExp, to: RegExp, why: string])[] =
     "a codec of messages, which both ends of the socket use",
   ],
   [
-    /^src\/(?!shared\/(wire|xds|zds|grpc|profile)\/|shared\/identity\/ca-client\.ts$|controlplane\/(push|ca)\/|waypoint\/(compile|xds|filters\/ext-authz)\/|waypoint\/telemetry\/tracing\/otlp\.ts$|controlplane\/offline\.ts$)/,
+    /^src\/(?!shared\/(wire|xds|zds|grpc|profile)\/|shared\/identity\/ca-client\.ts$|controlplane\/(push|ca)\/|waypoint\/(compile|xds|filters\/ext-authz)\/|waypoint\/telemetry\/tracing\/otlp\.ts$|controlplane\/offline(-waypoint)?\.ts$)/,
     /^src\/shared\/wire\/gen\//,
     "generated messages stop at the edge",
   ],
