@@ -21,7 +21,9 @@ export interface RequestChanges {
   readonly set: readonly HeaderPair[];
   readonly addIfAbsent: readonly HeaderPair[];
   readonly overwriteIfPresent: readonly HeaderPair[];
-  /** Beside what the request has; nothing is added that was not there. */
+  /** A field of its own beside what the request has. */
+  readonly add: readonly HeaderPair[];
+  /** Joined to what the request has; nothing is added that was not there. */
   readonly append: readonly HeaderPair[];
   readonly remove: readonly string[];
   readonly querySet: readonly (readonly [key: string, value: string])[];
@@ -35,6 +37,7 @@ export const noChanges: RequestChanges = {
   set: [],
   addIfAbsent: [],
   overwriteIfPresent: [],
+  add: [],
   append: [],
   remove: [],
   querySet: [],

@@ -4,11 +4,12 @@ import { type HeaderPair, isChangeable, isInvalid, type RequestChanges } from ".
 
 /** The first thing in an answer that must not go into a message; undefined: nothing. */
 export function firstInvalid(changes: RequestChanges): HeaderPair | undefined {
-  const { set, addIfAbsent, overwriteIfPresent, append, responseAdd, responseSet } = changes;
+  const { set, addIfAbsent, overwriteIfPresent, add, append, responseAdd, responseSet } = changes;
   return [
     ...set,
     ...addIfAbsent,
     ...overwriteIfPresent,
+    ...add,
     ...append,
     ...responseAdd,
     ...responseSet,
@@ -29,14 +30,17 @@ export function applyToRequest(changes: RequestChanges, head: RequestHead): bool
 
 /** What depends on what the request has. */
 function applyConditional(changes: RequestChanges, { fields }: RequestHead): boolean {
-  const { addIfAbsent, overwriteIfPresent, append } = changes;
+  const { addIfAbsent, overwriteIfPresent, add, append } = changes;
   for (const [name, value] of addIfAbsent)
     if (isChangeable(name) && !fields.has(name)) fields.append(name, value);
   for (const [name, value] of overwriteIfPresent)
     if (isChangeable(name) && fields.has(name)) fields.set(name, value);
-  for (const [name, value] of append)
-    if (isChangeable(name) && fields.has(name)) fields.append(name, value);
-  return addIfAbsent.length + overwriteIfPresent.length + append.length > 0;
+  for (const [name, value] of add) if (isChangeable(name)) fields.append(name, value);
+  for (const [name, value] of append) {
+    const known = fields.joined(name);
+    if (isChangeable(name) && known !== undefined) fields.set(name, `${known},${value}`);
+  }
+  return addIfAbsent.length + overwriteIfPresent.length + add.length + append.length > 0;
 }
 
 /** A server may choose another path or host for the request, as the reference lets it. */

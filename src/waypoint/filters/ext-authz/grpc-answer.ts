@@ -66,6 +66,7 @@ function changesOf(ok: OkHttpResponse, metadata: MetadataStruct | undefined): Re
     set: of("set"),
     addIfAbsent: of("add-if-absent"),
     overwriteIfPresent: of("overwrite-if-present"),
+    add: [],
     append: of("append"),
     remove: ok.headersToRemove.map((name) => name.toLowerCase()),
     querySet: ok.queryParametersToSet.map(({ key, value }) => [key, value]),

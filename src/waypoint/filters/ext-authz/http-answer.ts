@@ -35,7 +35,7 @@ export function httpAnswer(outcome: HttpOutcome, rules: HttpAnswerRules): AuthzA
     changes: {
       ...noChanges,
       set: said.filter(([name]) => any(rules.toUpstream, name)),
-      append: said.filter(([name]) => any(rules.toUpstreamAppend, name)),
+      add: said.filter(([name]) => any(rules.toUpstreamAppend, name)),
       remove: removed
         .flatMap(([, value]) => value.split(","))
         .map((name) => name.trim().toLowerCase())

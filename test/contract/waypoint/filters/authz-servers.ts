@@ -88,29 +88,28 @@ export class GrpcAuthzServer {
   readonly #server: Http2Server;
 
   private constructor(answers: Readonly<Record<string, GrpcAnswer>>) {
-    this.#server = createServer2((incoming, outgoing) => {
+    this.#server = createServer2();
+    this.#server.on("stream", (stream) => {
       const chunks: Buffer[] = [];
-      incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-      incoming.on("end", () => {
+      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+      stream.on("end", () => {
         const question = fromBinary(CheckRequestSchema, Buffer.concat(chunks).subarray(5));
         this.questions.push(question);
         const decide = question.attributes?.request?.http?.headers["x-decide"] ?? "";
         const answer = answers[decide] ?? { response: { status: { code: 0 } } };
-        outgoing.stream.respond(
+        const status = "status" in answer ? answer.status : 0;
+        stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": String(status) }));
+        stream.respond(
           { ":status": 200, "content-type": "application/grpc" },
           { waitForTrailers: true },
         );
-        const status = "status" in answer ? answer.status : 0;
-        outgoing.stream.on("wantTrailers", () =>
-          outgoing.stream.sendTrailers({ "grpc-status": String(status) }),
-        );
         if ("response" in answer)
-          outgoing.stream.write(
+          stream.write(
             frameMessage(
               toBinary(CheckResponseSchema, create(CheckResponseSchema, answer.response)),
             ),
           );
-        outgoing.stream.end();
+        stream.end();
       });
     });
   }

@@ -131,6 +131,7 @@ const requests: Readonly<Record<string, Asked>> = {
       },
     ]),
   ),
+  "yes, headers that were not there": { headers: { "x-decide": "yes, headers" } },
   "small body": { method: "POST", body: "12345", headers: { "x-decide": "yes" } },
   "large body": { method: "POST", body: "1234567890abc", headers: { "x-decide": "yes" } },
   "small body, no": { method: "PUT", body: "12345", headers: { "x-decide": "no" } },
