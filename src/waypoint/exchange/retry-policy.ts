@@ -1,7 +1,7 @@
 /** When an attempt may be repeated: Envoy's RetryStateImpl as a decision (source/common/router/retry_state_impl.cc). */
 import type { Fields, ResponseHead } from "../http/message.ts";
 import type { RetryPolicy } from "../model/route.ts";
-import { matchesHeaderValue } from "../routing/match.ts";
+import { matchesFields, matchesHeaderValue } from "../routing/match.ts";
 import { grpcStatusIn } from "./grpc.ts";
 import type { Failure } from "./resets.ts";
 
@@ -139,9 +139,8 @@ export function retriesAnswer(rules: RetryRules, head: ResponseHead): boolean {
 
 function hasRetriableHeader(rules: RetryRules, head: ResponseHead): boolean {
   return (rules.policy?.retriableHeaders ?? []).some((matcher) => {
-    const { name } = matcher;
-    const value = name === ":status" ? String(head.status) : head.fields.joined(name);
-    return matchesHeaderValue(matcher, value);
+    if (matcher.name === ":status") return matchesHeaderValue(matcher, String(head.status));
+    return matchesFields(matcher, head.fields);
   });
 }
 

@@ -1,6 +1,6 @@
 /** Evaluates matchers of model/matchers.ts. Allocates nothing in the common cases. */
 import type { MetadataValue } from "../filters/filter.ts";
-import type { RequestHead } from "../http/message.ts";
+import type { Fields, RequestHead } from "../http/message.ts";
 import type {
   Fraction,
   HeaderMatcher,
@@ -28,7 +28,7 @@ function folded(ignoreCase: boolean, text: string): string {
   return ignoreCase ? text.toLowerCase() : text;
 }
 
-/** A header as matchers see it: pseudo headers by their name, several fields of one name joined with commas. */
+/** A header for a person to read: pseudo headers by their name, several fields of one name joined with commas. */
 export function headerValue(head: RequestHead, name: string): string | undefined {
   if (name.charCodeAt(0) !== 0x3a) return head.fields.joined(name);
   switch (name) {
@@ -48,22 +48,47 @@ export function headerValue(head: RequestHead, name: string): string | undefined
 }
 
 export function matchesHeader(matcher: HeaderMatcher, head: RequestHead): boolean {
-  return matchesHeaderValue(matcher, headerValue(head, matcher.name));
+  return matcher.name.charCodeAt(0) === 0x3a
+    ? matchesHeaderValue(matcher, headerValue(head, matcher.name))
+    : matchesFields(matcher, head.fields);
 }
 
-/** The same for any message's header, once its value is known. */
-export function matchesHeaderValue(matcher: HeaderMatcher, found: string | undefined): boolean {
+/** Of several fields with this name one is enough; each is looked at by itself, never joined with the others. */
+export function matchesFields(matcher: HeaderMatcher, { flat }: Fields): boolean {
+  const { name, test, invert } = matcher;
+  let found = false;
+  for (let at = 0; at < flat.length; at += 2) {
+    if (flat[at] !== name) continue;
+    found = true;
+    if (test.kind === "present") break;
+    if (holds(test, flat[at + 1] ?? "")) return !invert;
+  }
+  return found && test.kind !== "present" ? invert : matchesPresence(matcher, found);
+}
+
+/** The same for a header that can stand only once. */
+export function matchesHeaderValue(matcher: HeaderMatcher, value: string | undefined): boolean {
+  const { test, invert } = matcher;
+  if (value === undefined || test.kind === "present")
+    return matchesPresence(matcher, value !== undefined);
+  return holds(test, value) !== invert;
+}
+
+/** What can be said without a value. */
+function matchesPresence(matcher: HeaderMatcher, found: boolean): boolean {
   const { test, invert } = matcher;
   if (test.kind === "present")
-    return ((found !== undefined || matcher.treatMissingAsEmpty) === test.present) !== invert;
+    return ((found || matcher.treatMissingAsEmpty) === test.present) !== invert;
   // Inverted or not: what is not there does not match, unless it counts as empty.
-  if (found === undefined && !matcher.treatMissingAsEmpty) return false;
-  const value = found ?? "";
-  const matched =
-    test.kind === "string"
-      ? matchesString(test.matcher, value)
-      : inRange(value, test.start, test.end);
-  return matched !== invert;
+  return matcher.treatMissingAsEmpty && holds(test, "") !== invert;
+}
+
+type ValueTest = Exclude<HeaderMatcher["test"], { readonly kind: "present" }>;
+
+function holds(test: ValueTest, value: string): boolean {
+  return test.kind === "string"
+    ? matchesString(test.matcher, value)
+    : inRange(value, test.start, test.end);
 }
 
 const decimal = /^\s*[+-]?\d+\s*$/;
