@@ -75,7 +75,7 @@ export function compileCluster(message: Cluster, notes: Notes, path: Path = ""):
   const common = compileCommon(message, at(path, "common_lb_config"), notes);
   return {
     name,
-    statName: message.altStatName === "" ? name : message.altStatName.replace(/;$/, ""),
+    statName: message.altStatName === "" ? name : message.altStatName,
     discovery: compileDiscovery(message, path, notes),
     connectTimeoutMs: positiveMs(
       message.connectTimeout,

@@ -55,6 +55,7 @@ function intended(exchange: Exchange): UpstreamRecord | undefined {
   if (known === undefined) return undefined;
   return {
     cluster,
+    statName: known.statName,
     service: known.service,
     address: undefined,
     hostText: undefined,

@@ -119,6 +119,7 @@ export class Router implements AttemptOwner {
     const attempt = this.#last;
     return {
       cluster: cluster.name,
+      statName: cluster.statName,
       service: cluster.service,
       address: attempt?.endpoint.address,
       hostText: attempt?.endpoint.hostText,

@@ -4,7 +4,7 @@ import type { TransportConfig, TransportMatch } from "./upstream-transport.ts";
 
 export interface ClusterConfig {
   readonly name: string;
-  /** alt_stat_name without its closing ";", else the name. */
+  /** alt_stat_name as configured (the reference closes it with ";"), else the name. */
   readonly statName: string;
   readonly discovery: Discovery;
   readonly connectTimeoutMs: number;

@@ -274,6 +274,7 @@ class Connection implements TcpConnection, RecordSource {
     const endpoint = this.#endpoint;
     return {
       cluster: cluster.name,
+      statName: cluster.statName,
       service: cluster.service,
       address: endpoint?.address,
       hostText: endpoint?.hostText,

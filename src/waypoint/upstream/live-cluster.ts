@@ -36,8 +36,6 @@ export interface ClusterDeps {
   readonly peerOf: PeerOf;
 }
 
-const none: readonly LiveEndpoint[] = [];
-
 const nobody: Picked = { kind: "none", flag: "UH", details: "no_healthy_upstream" };
 
 export class LiveCluster implements Cluster {
@@ -125,7 +123,7 @@ export class LiveCluster implements Cluster {
 
   pick(facts: PickFacts): Picked {
     const endpoint = this.discovery.forDestination(facts) ?? this.#balanced(facts);
-    return endpoint === undefined ? nobody : { kind: "endpoint", endpoint };
+    return endpoint?.picked ?? nobody;
   }
 
   request(
@@ -204,9 +202,10 @@ export class LiveCluster implements Cluster {
       this.#balancer = balancer;
     }
     if (balancer.inPanic) this.counts.lbHealthyPanic++;
+    if (facts.tried.length === 0 && balancer.only !== undefined) return balancer.only.choose();
     return balancer.pick({
       hash: facts.hash,
-      tried: facts.tried.length === 0 ? none : facts.tried.map((each) => this.#own(each)),
+      tried: facts.tried.map((each) => this.#own(each)),
       moreAttempts: facts.hostSelectionAttempts,
       previousPriorities: facts.previousPriorities,
     });

@@ -11,7 +11,7 @@ import type { PeerWorkload } from "../telemetry/record.ts";
 import type { Host } from "./balance/host.ts";
 import { OutlierRecord } from "./health/outlier-record.ts";
 import type { HttpPool } from "./pool/http-pool.ts";
-import type { Endpoint } from "./upstream.ts";
+import type { Endpoint, Picked } from "./upstream.ts";
 
 /** As `/clusters` of the reference counts. */
 export interface EndpointCounts {
@@ -52,6 +52,8 @@ export class LiveEndpoint implements Endpoint, Host {
     requestErrors: 0,
     requestTimeouts: 0,
   };
+  /** What choosing it gives: the same object each time. */
+  readonly picked: Picked;
   readonly #peerOf: PeerOf;
   #place: EndpointPlace;
   /** Removed from its cluster; what is under way goes on. */
@@ -69,6 +71,7 @@ export class LiveEndpoint implements Endpoint, Host {
     this.lastUsedMs = nowMs;
     this.#place = place;
     this.#peerOf = peerOf;
+    this.picked = { kind: "endpoint", endpoint: this };
   }
 
   get place(): EndpointPlace {

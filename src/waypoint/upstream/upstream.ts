@@ -42,6 +42,8 @@ export type Picked =
 
 export interface Cluster {
   readonly name: string;
+  /** alt_stat_name as configured. */
+  readonly statName?: string;
   readonly service:
     | { readonly host: string; readonly name: string; readonly namespace: string }
     | undefined;

@@ -36,8 +36,8 @@ export class Balancer<H extends Host> {
   readonly #chance: Chance;
   readonly #load: PriorityLoad;
   readonly #inPanic: boolean;
-  /** One list of hosts is all there is: the usual case needs no draw. */
-  readonly #only: Chooser<H> | undefined;
+  /** One list of hosts is all there is, as usual: its turns need no draw. For first attempts. */
+  readonly only: Chooser<H> | undefined;
   readonly #choosers = new Map<string, Chooser<H>>();
   readonly #turns = new Map<string, EdfQueue<number> | undefined>();
   readonly #tables = new Map<number, HashTable<H>>();
@@ -48,7 +48,7 @@ export class Balancer<H extends Host> {
     this.#chance = chance;
     this.#load = priorityLoad(set, settings.panicThresholdPercent);
     this.#inPanic = this.#load.panic.includes(true);
-    this.#only = this.#single();
+    this.only = this.#single();
   }
 
   /** Health is not looked at in some priority. */
@@ -59,7 +59,7 @@ export class Balancer<H extends Host> {
   pick(choice: Choice<H>): H | undefined {
     const { balance } = this.#settings;
     const isHashed = balance.kind === "ring-hash" || balance.kind === "maglev";
-    if (this.#only !== undefined && choice.tried.length === 0) return this.#only.choose();
+    if (this.only !== undefined && choice.tried.length === 0) return this.only.choose();
     const load = this.#loadFor(choice);
     const hash = isHashed ? (choice.hash ?? this.#randomHash()) : undefined;
     let host: H | undefined;

@@ -61,9 +61,8 @@ export class ClusterHealth {
 
   /** Whether the outcome is a failure. */
   report(endpoint: Watched, outcome: AttemptOutcome): boolean {
-    const result = resultOf(outcome);
-    this.#detector?.note(endpoint.outlier, result);
-    return result.kind === "local-failure" || (result.kind === "answer" && result.status >= 500);
+    this.#detector?.note(endpoint.outlier, resultOf(outcome));
+    return outcome.kind !== "status" || statusOf(outcome) >= 500;
   }
 
   close(): void {
@@ -75,10 +74,8 @@ export class ClusterHealth {
 
 function resultOf(outcome: AttemptOutcome): OutlierResult {
   switch (outcome.kind) {
-    case "status": {
-      const { status, grpcStatus } = outcome;
-      return { kind: "answer", status: grpcStatus === undefined ? status : httpStatus(grpcStatus) };
-    }
+    case "status":
+      return { kind: "answer", status: statusOf(outcome) };
     // Envoy does not tell who reset: both count as ours.
     case "local-origin-failure":
     case "reset":
@@ -93,6 +90,6 @@ const httpStatuses = [
   200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401,
 ];
 
-function httpStatus(grpcStatus: number): number {
-  return httpStatuses[grpcStatus] ?? 500;
+function statusOf({ status, grpcStatus }: Extract<AttemptOutcome, { kind: "status" }>): number {
+  return grpcStatus === undefined ? status : (httpStatuses[grpcStatus] ?? 500);
 }

@@ -18,6 +18,8 @@ export type OutlierRule =
   | "failure-percentage"
   | "failure-percentage-local-origin";
 
+const nothing: readonly OutlierRule[] = [];
+
 /** Successes and attempts since the last look. */
 export interface Rate {
   successes: number;
@@ -42,7 +44,7 @@ export class OutlierRecord {
     if (result.kind === "answer") return this.#noteAnswer(result.status, config);
     if (config.splitLocalOrigin) return this.#noteLocal(result.kind === "connected", config);
     // A connection alone says nothing good; the answer on it will.
-    return result.kind === "connected" ? [] : this.#noteAnswer(result.status, config);
+    return result.kind === "connected" ? nothing : this.#noteAnswer(result.status, config);
   }
 
   forget5xx(): void {
@@ -78,7 +80,7 @@ export class OutlierRecord {
       this.external.successes++;
       this.#in5xx = 0;
       this.#inGateway = 0;
-      return [];
+      return nothing;
     }
     const fired: OutlierRule[] = [];
     if (status >= 502 && status <= 504) {
@@ -96,11 +98,11 @@ export class OutlierRecord {
     if (isGood) {
       this.local.successes++;
       this.#inLocal = 0;
-      return [];
+      return nothing;
     }
     this.#inLocal++;
     return this.#inLocal === config.consecutiveLocalOrigin.threshold
       ? ["consecutive-local-origin-failure"]
-      : [];
+      : nothing;
   }
 }
