@@ -4,7 +4,7 @@ import { Fields, type LocalReply, type ResponseFlag, type ResponseHead } from ".
 import type { RequestReceiver, ResetReason } from "../http/stream.ts";
 import type { Forward, Route } from "../model/route.ts";
 import { chooseCluster } from "../routing/forward.ts";
-import { redirectUrl } from "../routing/redirect.ts";
+import { directLocation, redirectUrl } from "../routing/redirect.ts";
 import type { StreamRecord } from "../telemetry/record.ts";
 import type { RecordSource, RequestTrace } from "../telemetry/request-telemetry.ts";
 import { checkRequest, upgradeAllowed } from "./checks.ts";
@@ -277,14 +277,16 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
       this.#forward(route, action.forward);
       return;
     }
-    const reply =
+    const { status } = action.kind === "direct" ? action : action.redirect;
+    const location =
       action.kind === "direct"
-        ? { status: action.status, body: action.body }
-        : {
-            status: action.redirect.status,
-            body: "",
-            fields: [["location", redirectUrl(action.redirect, route.path, head)]] as const,
-          };
+        ? directLocation(status, head)
+        : redirectUrl(action.redirect, route.path, head);
+    const reply = {
+      status,
+      body: action.kind === "direct" ? action.body : "",
+      fields: location === undefined ? [] : [["location", location] as const],
+    };
     this.localReply({ ...reply, details: "direct_response", flags: [] });
   }
 
