@@ -78,7 +78,7 @@ function behave(app: App, one: Seen, endStream: boolean): RequestReceiver {
   const { head, stream } = one;
   const [, kind = "", argument = ""] = head.path.split("/");
   const isEcho = kind === "echo" || head.upgrade !== undefined || head.method === "CONNECT";
-  let left = Number(argument);
+  let left = Math.floor(Number(argument));
   const more = (): void => {
     one.writableCalls++;
     while (left > 0) {
