@@ -28,10 +28,15 @@ function dayOfYear(year: number, month: number, day: number): number {
   return (DAYS_BEFORE_MONTH[month - 1] ?? 0) + day + (month > 2 && isLeap(year) ? 1 : 0);
 }
 
+/** Of its second. To the nearest: a double of today's milliseconds is not exact to the last microsecond. */
+export function microsecondOf(wallMs: number): number {
+  return Math.min(999_999, Math.round((wallMs - Math.floor(wallMs / 1000) * 1000) * 1000));
+}
+
 /** Years that begin in March put the leap day at their end; eras of 400 years all have the same length. */
 export function utcDate(wallMs: number): UtcDate {
   const wallSeconds = Math.floor(wallMs / 1000);
-  const nanosecond = Math.min(999_999, Math.floor((wallMs - wallSeconds * 1000) * 1000)) * 1000;
+  const nanosecond = microsecondOf(wallMs) * 1000;
   const days = Math.floor(wallSeconds / DAY_S);
   const ofDay = wallSeconds - days * DAY_S;
   const shifted = days + 719_468;

@@ -141,6 +141,15 @@ const path: OperatorMaker = {
   },
 };
 
+/** Octets that are written as `%20`. */
+function decoded(text: string): string | undefined {
+  if (!text.includes("%")) return headerText(text);
+  const octets = text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return headerText(octets);
+}
+
 function parameterOf(path: string, name: string): string | undefined {
   const start = path.indexOf("?");
   if (start < 0) return undefined;
@@ -148,7 +157,7 @@ function parameterOf(path: string, name: string): string | undefined {
   for (const pair of query.split("&")) {
     const equals = pair.indexOf("=");
     if (equals < 0 && pair === name) return "";
-    if (equals >= 0 && pair.slice(0, equals) === name) return pair.slice(equals + 1);
+    if (equals >= 0 && pair.slice(0, equals) === name) return decoded(pair.slice(equals + 1));
   }
   return undefined;
 }

@@ -145,7 +145,10 @@ export const streamOperators: OperatorTable = {
   UPSTREAM_REQUEST_ATTEMPT_COUNT: number(({ upstream }) => upstream?.attempts ?? 0),
   UPSTREAM_CONNECTION_ID: number(() => 0),
   ...address("UPSTREAM_LOCAL", localOf),
-  ...address("UPSTREAM_REMOTE", ({ upstream }) => upstream?.address),
+  // Of a connection that was made: one that failed has none.
+  ...address("UPSTREAM_REMOTE", ({ upstream }) =>
+    upstream?.localAddress === undefined ? undefined : upstream.address,
+  ),
   ...address("DOWNSTREAM_LOCAL", targetOf),
   ...address("DOWNSTREAM_DIRECT_LOCAL", targetOf),
   ...address("DOWNSTREAM_REMOTE", clientOf),
@@ -163,7 +166,7 @@ export const streamOperators: OperatorTable = {
   ROUTE_NAME: text(({ routeName }) => routeName || undefined),
   FILTER_CHAIN_NAME: text(({ chain }) => chain || undefined),
   VIRTUAL_CLUSTER_NAME: text(() => undefined),
-  CUSTOM_FLAGS: text(() => undefined),
+  CUSTOM_FLAGS: text(() => ""),
   ...absent(),
 };
 

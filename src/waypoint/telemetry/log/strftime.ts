@@ -1,5 +1,5 @@
 /** Times in Envoy's forms: strftime's specifiers, and `%f`, `%3f`, `%E3S` for parts of a second. Always UTC. */
-import { isoSecond, twoDigits, type UtcDate, utcDate } from "../utc.ts";
+import { isoSecond, microsecondOf, twoDigits, type UtcDate, utcDate } from "../utc.ts";
 
 const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS = [
@@ -124,5 +124,5 @@ export function defaultTime(wallMs: number): string {
     printedText = `${isoSecond(utcDate(second * 1000))}.`;
     printedSecond = second;
   }
-  return `${printedText}${String(Math.floor(wallMs - second * 1000)).padStart(3, "0")}Z`;
+  return `${printedText}${String(Math.floor(microsecondOf(wallMs) / 1000)).padStart(3, "0")}Z`;
 }
