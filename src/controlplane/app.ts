@@ -20,6 +20,7 @@ import { listenGrpc } from "./grpc-server.ts";
 import { MeshModel } from "./mesh-model.ts";
 import { type ControlPlaneMetrics, createControlPlaneMetrics } from "./metrics.ts";
 import { DiscoveryServer } from "./push/discovery-server.ts";
+import { WaypointViews } from "./push/waypoint-views.ts";
 import { AddressStore } from "./source/address-store.ts";
 import { RedirectionSource } from "./source/redirection-source.ts";
 import { statusReport } from "./status/report.ts";
@@ -73,8 +74,15 @@ async function start(
   const measured = createControlPlaneMetrics(metrics);
   const readiness = new Readiness();
   const listening = readiness.block("listeners");
-  const discovery = new DiscoveryServer({ clock, log: log.scope("ads"), metrics: measured.push });
-  const mesh = await openMesh(deps, config, discovery, measured, cleanups);
+  // Nobody asks for a waypoint's view before the listeners are open, and then there is a state.
+  const waypoints = new WaypointViews(() => mesh.model.sources, config.mesh.clusterDomain);
+  const discovery = new DiscoveryServer({
+    clock,
+    log: log.scope("ads"),
+    metrics: measured.push,
+    waypoints,
+  });
+  const mesh: OpenMesh = await openMesh(deps, config, discovery, measured, cleanups);
   const authority = openAuthority({ stateDir: config.stateDir, clock, log });
   const grpcPorts = await openGrpc(
     deps,

@@ -15,6 +15,7 @@ import type { AddressStore } from "./source/address-store.ts";
 import type { RedirectedPods } from "./translate/redirection.ts";
 import type { MeshSettings } from "./translate/settings.ts";
 import { emptyMeshState, type MeshState, Translator } from "./translate/translate.ts";
+import { SourceBuilder, type Sources } from "./translate/waypoint/sources.ts";
 
 export interface MeshModelDeps {
   readonly clock: Clock;
@@ -27,6 +28,8 @@ export interface MeshModelDeps {
   readonly stepTook: (milliseconds: number) => void;
 }
 
+const noKeySets: ReadonlyMap<string, string> = new Map();
+
 export class MeshModel {
   readonly #deps: MeshModelDeps;
   readonly #settings: MeshSettings;
@@ -34,11 +37,24 @@ export class MeshModel {
   readonly #snapshots = new SnapshotBuilder();
   #state: MeshState = emptyMeshState;
   #identities: ReadonlyMap<string, ReadonlySet<string>> | undefined;
+  readonly #sourceBuilder: SourceBuilder;
+  #sources: Sources | undefined;
 
   constructor(deps: MeshModelDeps, settings: MeshSettings) {
     this.#deps = deps;
     this.#settings = settings;
     this.#translator = new Translator(settings);
+    this.#sourceBuilder = new SourceBuilder(settings);
+  }
+
+  /** The state in the form in which waypoints' views read it; made when the first waypoint asks. */
+  get sources(): Sources {
+    if (this.#sources === undefined) {
+      const parts = this.#translator.last;
+      if (parts === undefined) throw new Error("there is no state yet");
+      this.#sources = this.#sourceBuilder.build({ ...parts, keySets: noKeySets });
+    }
+    return this.#sources;
   }
 
   get state(): MeshState {
@@ -60,6 +76,7 @@ export class MeshModel {
       autoAddresses: this.#deps.addresses.addressesFor(objectsOfKind(current, "ServiceEntry")),
     });
     this.#identities = undefined;
+    this.#sources = undefined;
     const { snapshot, change } = this.#snapshots.next(this.#state);
     this.#deps.publish(snapshot, change);
     const tookMs = clock.monotonicMs() - startedMs;

@@ -10,11 +10,8 @@ import type { RedirectedPods } from "./translate/redirection.ts";
 import { ServiceBuilder } from "./translate/service-builder.ts";
 import type { MeshSettings } from "./translate/settings.ts";
 import { Translator } from "./translate/translate.ts";
-// biome-ignore lint/style/noRestrictedImports: the translation for waypoints, not the role
 import type { WaypointNode } from "./translate/waypoint/node.ts";
-// biome-ignore lint/style/noRestrictedImports: the translation for waypoints, not the role
 import { SourceBuilder } from "./translate/waypoint/sources.ts";
-// biome-ignore lint/style/noRestrictedImports: the translation for waypoints, not the role
 import { buildView } from "./translate/waypoint/view.ts";
 import type { PublishedWorkload } from "./translate/workload-parts.ts";
 

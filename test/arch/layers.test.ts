@@ -57,8 +57,9 @@ const forbidden: readonly (readonly [from: RegExp, to: RegExp, why: string])[] =
     "a codec of messages, which both ends of the socket use",
   ],
   [
-    /^src\/(?!shared\/(wire|xds|zds|grpc|profile)\/|shared\/identity\/ca-client\.ts$|controlplane\/(push|ca)\/|waypoint\/(compile|xds|filters\/ext-authz)\/|waypoint\/telemetry\/tracing\/otlp\.ts$|controlplane\/offline(-waypoint)?\.ts$)/,
+    /^src\/(?!shared\/(wire|xds|zds|grpc|profile)\/|shared\/identity\/ca-client\.ts$|controlplane\/(push|ca|translate\/waypoint)\/|waypoint\/(compile|xds|filters\/ext-authz)\/|waypoint\/telemetry\/tracing\/otlp\.ts$|controlplane\/offline(-waypoint)?\.ts$)/,
     /^src\/shared\/wire\/gen\//,
+    // What a waypoint is told is made of Envoy's messages and of nothing else: translating into them is the edge.
     "generated messages stop at the edge",
   ],
   [

@@ -9,13 +9,24 @@ import {
   DeltaDiscoveryResponseSchema,
 } from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { ClientNode } from "./client-node.ts";
-import type { ResourceLookup } from "./lookup.ts";
-import { type PendingResponse, Subscription } from "./subscription.ts";
-import { isKnownType, type PushSnapshot, type SnapshotChange, type TypeUrl } from "./types.ts";
+import { ResourceLookup } from "./lookup.ts";
+import { type PendingResponse, type ResourceView, Subscription } from "./subscription.ts";
+import {
+  clusterType,
+  endpointType,
+  isKnownType,
+  isWaypointType,
+  type MeshTypeUrl,
+  type PushSnapshot,
+  pushOrder,
+  type SnapshotChange,
+  type TypeUrl,
+  type WaypointResources,
+} from "./types.ts";
 
 export interface SnapshotView {
   readonly snapshot: PushSnapshot;
-  readonly lookup: (typeUrl: TypeUrl) => ResourceLookup;
+  readonly lookup: (typeUrl: MeshTypeUrl) => ResourceLookup;
 }
 
 export interface ConnectionEvents {
@@ -56,13 +67,21 @@ export class Connection {
   readonly #events: ConnectionEvents;
   readonly #types = new Map<TypeUrl, TypeState>();
   #view: SnapshotView;
+  /** Of a waypoint; undefined for other clients, for which the types of waypoints are empty. */
+  #own: WaypointResources | undefined;
   #writing = false;
   #nonce = 0;
 
-  constructor(node: ClientNode, view: SnapshotView, events: ConnectionEvents) {
+  constructor(
+    node: ClientNode,
+    view: SnapshotView,
+    events: ConnectionEvents,
+    own?: WaypointResources,
+  ) {
     this.node = node;
     this.#view = view;
     this.#events = events;
+    this.#own = own;
   }
 
   receive(request: DeltaDiscoveryRequest): void {
@@ -86,10 +105,16 @@ export class Connection {
   }
 
   /** The state moved on. */
-  advance(view: SnapshotView, change: SnapshotChange): void {
+  advance(view: SnapshotView, change: SnapshotChange, own?: WaypointResources): void {
     this.#view = view;
-    for (const [typeUrl, { subscription }] of this.#types)
-      subscription.changed(change[typeUrl], this.#viewOf(typeUrl));
+    this.#own = own;
+    for (const [typeUrl, { subscription }] of this.#types) {
+      const changed = isWaypointType(typeUrl) ? own?.change[typeUrl] : change[typeUrl];
+      if (changed !== undefined) subscription.changed(changed, this.#viewOf(typeUrl));
+    }
+    // A cluster that changed is warmed anew by its client, which waits for its endpoints even if they are the same.
+    const clusters = own?.change[clusterType].upserted ?? [];
+    this.#types.get(endpointType)?.subscription.repeat(clusters.map(({ name }) => name));
     this.#pump();
   }
 
@@ -121,7 +146,9 @@ export class Connection {
   }
 
   #pump(): void {
-    for (const [typeUrl, state] of this.#types) {
+    for (const typeUrl of pushOrder) {
+      const state = this.#types.get(typeUrl);
+      if (state === undefined) continue;
       if (this.#writing) return;
       const response = state.subscription.take(this.#viewOf(typeUrl));
       if (response !== undefined) this.#send(typeUrl, state, response);
@@ -171,7 +198,11 @@ export class Connection {
     return state;
   }
 
-  #viewOf(typeUrl: TypeUrl) {
+  #viewOf(typeUrl: TypeUrl): ResourceView {
+    if (isWaypointType(typeUrl)) {
+      const table = this.#own?.tables[typeUrl] ?? { byName: new Map() };
+      return { table, lookup: () => new ResourceLookup(table) };
+    }
     const { snapshot, lookup } = this.#view;
     return { table: snapshot.tables[typeUrl], lookup: () => lookup(typeUrl) };
   }

@@ -9,14 +9,21 @@ import {
   DeltaDiscoveryRequestSchema,
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
+  type Node,
 } from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Authenticate, Caller } from "../ca/caller.ts";
 import { type ClientNode, parseClientNode } from "./client-node.ts";
-import { Connection, type SnapshotView, type TypeReport } from "./connection.ts";
+import {
+  Connection,
+  type ConnectionEvents,
+  type SnapshotView,
+  type TypeReport,
+} from "./connection.ts";
 import { ResourceLookup } from "./lookup.ts";
 import type { PushMetrics } from "./metrics.ts";
 import { emptySnapshot } from "./snapshot.ts";
-import type { PushSnapshot, SnapshotChange, TypeUrl } from "./types.ts";
+import type { MeshTypeUrl, PushSnapshot, SnapshotChange, WaypointResources } from "./types.ts";
+import type { WaypointViews } from "./waypoint-views.ts";
 
 type Call = ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
@@ -32,6 +39,8 @@ export interface DiscoveryServerDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: PushMetrics;
+  /** What waypoints are told; undefined while there is no state yet. Made on demand: without waypoints nobody asks. */
+  readonly waypoints: WaypointViews;
 }
 
 export interface ConnectionReport {
@@ -48,6 +57,8 @@ interface OpenConnection {
   readonly peer: string;
   readonly authenticated: boolean;
   readonly sinceMs: number;
+  /** What a waypoint said of itself; undefined for other clients. */
+  readonly node: Node | undefined;
   readonly connection: Connection;
   readonly call: Call;
 }
@@ -75,7 +86,13 @@ export class DiscoveryServer {
 
   publish(snapshot: PushSnapshot, change: SnapshotChange): void {
     this.#view = viewOf(snapshot);
-    for (const { connection } of this.#open.values()) connection.advance(this.#view, change);
+    this.#deps.waypoints.stateMoved();
+    for (const { connection, node } of this.#open.values())
+      connection.advance(this.#view, change, this.#resourcesFor(node));
+  }
+
+  #resourcesFor(node: Node | undefined): WaypointResources | undefined {
+    return node === undefined ? undefined : this.#deps.waypoints.resourcesFor(node);
   }
 
   reports(): readonly ConnectionReport[] {
@@ -146,7 +163,7 @@ export class DiscoveryServer {
     const id = this.#nextId++;
     const peer = call.getPeer();
     const { log, metrics, clock } = this.#deps;
-    const connection = new Connection(node, this.#view, {
+    const events: ConnectionEvents = {
       send: (response, written) => void call.write(response, written),
       pushed: (typeUrl, { resources, removed }) => {
         metrics.pushed(typeUrl);
@@ -167,12 +184,16 @@ export class DiscoveryServer {
       },
       ignoredType: (typeUrl) =>
         log.debug("subscription to an unknown type", { node: node.id, type: typeUrl }),
-    });
+    };
+    const waypointNode = node.kind === "waypoint" ? request.node : undefined;
+    const own = this.#resourcesFor(waypointNode);
+    const connection = new Connection(node, this.#view, events, own);
     const open: OpenConnection = {
       id,
       peer,
       authenticated: caller !== undefined,
       sinceMs: clock.monotonicMs(),
+      node: waypointNode,
       connection,
       call,
     };
@@ -207,7 +228,7 @@ function mismatchOf(caller: Caller, node: ClientNode): string | undefined {
 }
 
 function viewOf(snapshot: PushSnapshot): SnapshotView {
-  const lookups = new Map<TypeUrl, ResourceLookup>();
+  const lookups = new Map<MeshTypeUrl, ResourceLookup>();
   return {
     snapshot,
     lookup: (typeUrl) => {

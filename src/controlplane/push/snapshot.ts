@@ -142,11 +142,11 @@ function bareWorkload(_name: string, address: PushResource): PushResource {
 }
 
 /** 64 bits are enough to tell the versions of one resource apart. */
-function contentVersion(bytes: Uint8Array): string {
+export function contentVersion(bytes: Uint8Array): string {
   return hash("sha256", bytes, "hex").slice(0, 16);
 }
 
-function difference(before: ResourceTable, after: ResourceTable): TableChange {
+export function difference(before: ResourceTable, after: ResourceTable): TableChange {
   const upserted: PushResource[] = [];
   const removed: PushResource[] = [];
   for (const [name, resource] of after.byName) {

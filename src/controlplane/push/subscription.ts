@@ -91,6 +91,11 @@ export class Subscription {
     if (this.#dirty.size > 0) this.#includeEndpoints(change, view);
   }
 
+  /** These are sent again to whoever asked for them by name, though they did not change. */
+  repeat(names: readonly string[]): void {
+    for (const name of names) if (this.#names.has(name)) this.#dirty.add(name);
+  }
+
   /** Takes what is due and forgets that it was. Undefined when there is nothing to say. */
   take(view: ResourceView): PendingResponse | undefined {
     if (!this.hasWork) return undefined;

@@ -4,10 +4,32 @@ export const addressType = "type.googleapis.com/istio.workload.Address";
 export const workloadType = "type.googleapis.com/istio.workload.Workload";
 export const authorizationType = "type.googleapis.com/istio.security.Authorization";
 
-export type TypeUrl = typeof addressType | typeof workloadType | typeof authorizationType;
+/** Made for each waypoint by itself. */
+export const clusterType = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+export const endpointType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+export const listenerType = "type.googleapis.com/envoy.config.listener.v3.Listener";
+
+/** The same for every client. */
+export type MeshTypeUrl = typeof addressType | typeof workloadType | typeof authorizationType;
+export type WaypointTypeUrl = typeof clusterType | typeof endpointType | typeof listenerType;
+export type TypeUrl = MeshTypeUrl | WaypointTypeUrl;
+
+/** In the order in which a push sends them: nothing is sent before what it points at (wire/waypoint.md section 2.4). */
+export const pushOrder: readonly TypeUrl[] = [
+  clusterType,
+  endpointType,
+  listenerType,
+  addressType,
+  workloadType,
+  authorizationType,
+];
 
 export function isKnownType(typeUrl: string): typeUrl is TypeUrl {
-  return typeUrl === addressType || typeUrl === workloadType || typeUrl === authorizationType;
+  return pushOrder.some((known) => known === typeUrl);
+}
+
+export function isWaypointType(typeUrl: TypeUrl): typeUrl is WaypointTypeUrl {
+  return typeUrl === clusterType || typeUrl === endpointType || typeUrl === listenerType;
 }
 
 export interface PushResource {
@@ -31,7 +53,7 @@ export interface ResourceTable {
 /** The whole state at one moment. */
 export interface PushSnapshot {
   readonly revision: number;
-  readonly tables: Readonly<Record<TypeUrl, ResourceTable>>;
+  readonly tables: Readonly<Record<MeshTypeUrl, ResourceTable>>;
 }
 
 /** What the step to a new snapshot changed in one type. */
@@ -40,4 +62,11 @@ export interface TableChange {
   readonly removed: readonly PushResource[];
 }
 
-export type SnapshotChange = Readonly<Record<TypeUrl, TableChange>>;
+export type SnapshotChange = Readonly<Record<MeshTypeUrl, TableChange>>;
+
+/** What one waypoint, and its like, is told. */
+export interface WaypointResources {
+  readonly tables: Readonly<Record<WaypointTypeUrl, ResourceTable>>;
+  /** Since the step before; everything on the first. */
+  readonly change: Readonly<Record<WaypointTypeUrl, TableChange>>;
+}

@@ -10,7 +10,7 @@ import type { Condition } from "./conditions.ts";
 import { ObjectTable } from "./objects.ts";
 import { PolicyBuilder } from "./policy-builder.ts";
 import type { RedirectedPods } from "./redirection.ts";
-import { ServiceBuilder } from "./service-builder.ts";
+import { ServiceBuilder, type Surroundings } from "./service-builder.ts";
 import type { AutoAddresses } from "./service-entries.ts";
 import type { PublishedService } from "./service-info.ts";
 import type { MeshSettings } from "./settings.ts";
@@ -22,6 +22,12 @@ export interface TranslationInput {
   readonly objects: ObjectSnapshot["objects"];
   readonly redirected: RedirectedPods;
   readonly autoAddresses: AutoAddresses;
+}
+
+export interface TranslatedParts {
+  readonly objects: ObjectTable;
+  readonly around: Surroundings;
+  readonly workloads: ReadonlyMap<string, PublishedWorkload>;
 }
 
 export interface MeshState {
@@ -46,6 +52,7 @@ export class Translator {
   readonly #workloads: WorkloadBuilder;
   readonly #policies: PolicyBuilder;
   #objects: ObjectTable | undefined;
+  #parts: TranslatedParts | undefined;
 
   constructor(settings: MeshSettings) {
     this.#settings = settings;
@@ -65,7 +72,8 @@ export class Translator {
       redirected: input.redirected,
       policies: policies.byWorkload,
     });
-    const state = {
+    this.#parts = { objects, around, workloads: built.workloads };
+    return {
       workloads: built.workloads,
       services: around.published,
       policies: policies.policies,
@@ -75,6 +83,10 @@ export class Translator {
         ...built.conditions,
       ],
     };
-    return state;
+  }
+
+  /** What the last pass was made of and what it made, for those who translate further. */
+  get last(): TranslatedParts | undefined {
+    return this.#parts;
   }
 }

@@ -164,7 +164,7 @@ function planSlice(
   return { plans: [{ ingredients: [info, network], build }], conditions: [] };
 }
 
-function localityOf(node: ObjectOf<"Node">): Locality {
+export function localityOf(node: ObjectOf<"Node">): Locality {
   const { labels } = node.metadata;
   return {
     region: labels[REGION_LABEL] ?? "",

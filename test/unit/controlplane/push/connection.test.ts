@@ -137,6 +137,6 @@ test("an answer that also subscribes does both", () => {
 
 test("an unknown type is passed over", () => {
   const { sent, request, nacks } = scene();
-  request({ typeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster" });
+  request({ typeUrl: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration" });
   assert.deepEqual([sent, nacks.length], [[], 1]);
 });
