@@ -21,9 +21,6 @@ import { milliseconds } from "./cluster-values.ts";
 import { readConfig, typedConfig } from "./filters/typed-config.ts";
 import { at, checkFields, item, type Notes, type Path } from "./notes.ts";
 
-/** May also stand inside a TypedStruct. */
-export const statsTypeUrl = `type.googleapis.com/${PluginConfigSchema.typeName}`;
-
 /** The reference's, where the configuration has none. */
 const DEFAULT_REPORTING_MS = 5000;
 
@@ -33,7 +30,7 @@ const fields = {
   decorative: ["definitions", "rescoping_duration", "scope_grace_period_duration"],
 };
 
-/** `config` is the filter's typed_config. */
+/** `config` is the filter's typed_config, a PluginConfig or one inside a TypedStruct. */
 export function compileStats(
   config: Any,
   path: Path,
