@@ -114,8 +114,38 @@ function defaultsOf(mesh: Mesh): ReadonlyMap<string, Decision> {
 /** The providers are those of the most specific object that names some; the last word about each counts. */
 function mergeLogging(mesh: Mesh, logging: ApplicableTelemetry["logging"]): Map<string, Decision> {
   const defaults = mesh.defaultProviders.accessLogging;
+  const { filters, inScope } = namedProviders(logging, defaults);
+  const decisions = new Map<string, Decision>();
+  let parents: readonly string[] = defaults;
+  for (const spec of logging.flat()) {
+    const names = spec.providers.length > 0 ? spec.providers.map(({ name }) => name) : parents;
+    parents = names;
+    if (!concernsServer(spec.match?.mode)) continue;
+    for (const name of names)
+      if (inScope.includes(name)) decisions.set(name, decisionOf(spec, filters.get(name)));
+  }
+  return decisions;
+}
+
+function decisionOf(
+  { disabled }: AccessLoggingSpec,
+  filter: AccessLoggingSpec["filter"],
+): Decision {
+  if (disabled === true) return { disabled: true };
+  return { disabled: false, ...(filter === undefined ? {} : { filter }) };
+}
+
+interface NamedProviders {
+  readonly filters: ReadonlyMap<string, AccessLoggingSpec["filter"]>;
+  readonly inScope: readonly string[];
+}
+
+function namedProviders(
+  logging: ApplicableTelemetry["logging"],
+  defaults: readonly string[],
+): NamedProviders {
   const filters = new Map<string, AccessLoggingSpec["filter"]>();
-  let inScope: readonly string[] = defaults;
+  let inScope = defaults;
   for (const list of logging) {
     const named = list.filter(({ match }) => concernsServer(match?.mode));
     for (const { providers, filter } of named)
@@ -123,24 +153,7 @@ function mergeLogging(mesh: Mesh, logging: ApplicableTelemetry["logging"]): Map<
     const names = new Set(named.flatMap(({ providers }) => providers.map(({ name }) => name)));
     if (names.size > 0) inScope = [...names];
   }
-  const decisions = new Map<string, Decision>();
-  let parents: readonly string[] = defaults;
-  for (const spec of logging.flat()) {
-    const names = spec.providers.length > 0 ? spec.providers.map(({ name }) => name) : parents;
-    parents = names;
-    if (!concernsServer(spec.match?.mode)) continue;
-    for (const name of names) {
-      if (!inScope.includes(name)) continue;
-      const filter = filters.get(name);
-      decisions.set(
-        name,
-        spec.disabled === true
-          ? { disabled: true }
-          : { disabled: false, ...(filter === undefined ? {} : { filter }) },
-      );
-    }
-  }
-  return decisions;
+  return { filters, inScope };
 }
 
 const BUILT_IN = "envoy";

@@ -32,25 +32,36 @@ export function attaches(
 ): boolean {
   const { namespace } = policy.metadata;
   return targetRefsOf(policy).some((target) => {
-    const { name } = target;
-    const group = target.group === "core" ? "" : target.group;
-    const is = (wantedGroup: string, kind: string): boolean =>
-      group === wantedGroup && target.kind === kind;
-    if (subject !== undefined && subject.namespace === namespace && subject.objectName === name) {
-      if (is("", "Service") && subject.kind === "Service") return true;
-      if (is(NETWORKING_GROUP, "ServiceEntry") && subject.kind === "ServiceEntry") return true;
+    switch (`${target.group === "core" ? "" : target.group}/${target.kind}`) {
+      case "/Service":
+      case `${NETWORKING_GROUP}/ServiceEntry`:
+        return isSubject(target, namespace, subject);
+      case `${GATEWAY_GROUP}/GatewayClass`:
+        return namespace === mesh.rootNamespace && target.name === WAYPOINT_GATEWAY_CLASS;
+      case `${GATEWAY_GROUP}/Gateway`:
+        return isWaypoint(target, namespace, node);
+      default:
+        return false;
     }
-    if (is(GATEWAY_GROUP, "GatewayClass"))
-      return namespace === mesh.rootNamespace && name === WAYPOINT_GATEWAY_CLASS;
-    return (
-      is(GATEWAY_GROUP, "Gateway") &&
-      namespace === node.namespace &&
-      (target.namespace === undefined ||
-        target.namespace === "" ||
-        target.namespace === node.namespace) &&
-      name === node.labels[GATEWAY_NAME]
-    );
   });
+}
+
+function isSubject({ kind, name }: TargetRef, namespace: string, subject: Subject): boolean {
+  return (
+    subject !== undefined &&
+    subject.kind === kind &&
+    subject.namespace === namespace &&
+    subject.objectName === name
+  );
+}
+
+function isWaypoint(target: TargetRef, namespace: string, node: WaypointNode): boolean {
+  const stated = target.namespace || node.namespace;
+  return (
+    namespace === node.namespace &&
+    stated === node.namespace &&
+    target.name === node.labels[GATEWAY_NAME]
+  );
 }
 
 /** The attached ones: of the root namespace, of the waypoint's and of the service's, each in their own order. */

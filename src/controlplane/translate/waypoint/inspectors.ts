@@ -29,13 +29,11 @@ export function inspectors(
 /** Ports that are only ever HTTP, or only ever something else. */
 function settledPorts(services: readonly L7Service[]): readonly number[] {
   const kinds = new Map<number, "http" | "tcp" | "unsettled">();
-  for (const { ports } of services) {
-    for (const { number, protocol } of ports) {
-      if (protocol === "UDP") continue;
-      const known = kinds.get(number);
-      const kind = isSniffed(protocol) ? "unsettled" : isHttp(protocol) ? "http" : "tcp";
-      kinds.set(number, known === undefined || known === kind ? kind : "unsettled");
-    }
+  for (const { number, protocol } of services.flatMap(({ ports }) => ports)) {
+    if (protocol === "UDP") continue;
+    const known = kinds.get(number);
+    const kind = isSniffed(protocol) ? "unsettled" : isHttp(protocol) ? "http" : "tcp";
+    kinds.set(number, known === undefined || known === kind ? kind : "unsettled");
   }
   return [...kinds]
     .flatMap(([port, kind]) => (kind === "unsettled" ? [] : [port]))

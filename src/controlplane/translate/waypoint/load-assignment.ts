@@ -1,13 +1,16 @@
 /** The endpoints of a cluster, by locality, as the proxy shall prefer them. */
 import type { Locality } from "../../../shared/model/workload.ts";
 import { HealthStatus } from "../../../shared/wire/gen/envoy/config/core/v3/health_check_pb.js";
-import type {
-  LbEndpointSchema,
-  LocalityLbEndpointsSchema,
-} from "../../../shared/wire/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import type { ClusterLoadAssignmentSchema } from "../../../shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { GATEWAY_MANAGED } from "../names.ts";
 import { type PortPolicy, policyForSubset } from "./destination-rules.ts";
+import {
+  type EndpointGroup,
+  type LbEndpointInit,
+  type LocalityEndpoints,
+  type PlacedEndpoint,
+  plainGroup,
+} from "./endpoint-groups.ts";
 import type { Instance } from "./instances.ts";
 import { arrange, carriesLabels, localitySetting } from "./locality.ts";
 import { CONNECT_ORIGINATE, ORIGINAL_DST_METADATA } from "./names.ts";
@@ -18,19 +21,6 @@ import { byText, filterMetadata, type Init } from "./wire.ts";
 import { outboundRule, type World } from "./world.ts";
 
 export type LoadAssignment = Init<typeof ClusterLoadAssignmentSchema>;
-export type LocalityEndpoints = Init<typeof LocalityLbEndpointsSchema>;
-export type LbEndpointInit = Init<typeof LbEndpointSchema>;
-
-/** One endpoint, with what balancing by labels must know about it. */
-export interface PlacedEndpoint {
-  readonly instance: Instance;
-  readonly endpoint: LbEndpointInit;
-}
-
-export interface EndpointGroup {
-  readonly locality: Locality;
-  readonly members: readonly PlacedEndpoint[];
-}
 
 export interface AssignmentRequest {
   readonly clusterName: string;
@@ -66,21 +56,6 @@ export function dnsEndpoints(world: World, request: AssignmentRequest): Locality
   const setting = localitySetting(world.mesh, policy?.loadBalancer, request.service);
   const ejects = policy?.outlierDetection !== undefined;
   return [...arrange(groups, setting, ejects, world.node)];
-}
-
-export function plainGroup({ locality, members }: EndpointGroup): LocalityEndpoints {
-  return {
-    locality: {
-      region: locality.region,
-      zone: locality.zone,
-      subZone: locality.subzone,
-    },
-    lbEndpoints: members.map(({ endpoint }) => endpoint),
-    loadBalancingWeight: members.reduce(
-      (sum, { endpoint }) => sum + (endpoint.loadBalancingWeight ?? 0),
-      0,
-    ),
-  };
 }
 
 function endpointGroups(

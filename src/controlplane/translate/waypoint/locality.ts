@@ -6,9 +6,13 @@ import type {
   LocalityLbSpec,
 } from "../../../shared/objects/kinds/destination-rule.ts";
 import { NETWORK_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL } from "../names.ts";
+import {
+  type EndpointGroup,
+  type LocalityEndpoints,
+  type PlacedEndpoint,
+  plainGroup,
+} from "./endpoint-groups.ts";
 import type { Instance } from "./instances.ts";
-import type { EndpointGroup, LocalityEndpoints, PlacedEndpoint } from "./load-assignment.ts";
-import { plainGroup } from "./load-assignment.ts";
 import type { Mesh } from "./mesh.ts";
 import type { WaypointNode } from "./node.ts";
 import type { L7Service } from "./services.ts";

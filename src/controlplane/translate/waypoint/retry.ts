@@ -1,5 +1,4 @@
 /** Retries of a route, from a rule's wish or the reference's default. */
-import { STATUS_CODES } from "node:http";
 import type { RetrySpec } from "../../../shared/objects/kinds/virtual-service.ts";
 import type { RetryPolicySchema } from "../../../shared/wire/gen/envoy/config/route/v3/route_components_pb.js";
 import { PreviousHostsPredicateSchema } from "../../../shared/wire/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
@@ -71,6 +70,17 @@ function conditions(
   };
 }
 
+/** Those that the registry of RFC 9110 section 16.2 had names for; other numbers stay words, as in the reference. */
 function isStatusCode(part: string): boolean {
-  return /^\d+$/.test(part) && STATUS_CODES[Number(part)] !== undefined;
+  const code = /^\d{3}$/.test(part) ? Number(part) : 0;
+  return (
+    (code >= 100 && code <= 103) ||
+    (code >= 200 && code <= 208) ||
+    code === 226 ||
+    (code >= 300 && code <= 308 && code !== 306) ||
+    (code >= 400 && code <= 418) ||
+    (code >= 421 && code <= 431 && code !== 427 && code !== 430) ||
+    code === 451 ||
+    (code >= 500 && code <= 511 && code !== 509)
+  );
 }

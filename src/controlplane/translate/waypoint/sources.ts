@@ -9,6 +9,11 @@ import { byAgeAndName } from "./age.ts";
 import { DestinationRules } from "./destination-rules.ts";
 import { type Mesh, meshOf } from "./mesh.ts";
 import type { KeySets } from "./policies/tokens.ts";
+import {
+  type GatewayRoutes,
+  gatewayRoutes,
+  type RouteOutcome,
+} from "./routes/gateway-api/sources.ts";
 import { RouteTable } from "./routes/sources.ts";
 import { virtualServiceSources } from "./routes/virtual-services.ts";
 import { l7Service, ServiceDirectory } from "./services.ts";
@@ -23,6 +28,8 @@ export interface Sources {
   readonly rules: DestinationRules;
   readonly routes: RouteTable;
   readonly policies: PolicyTables;
+  /** What became of each route of the Gateway API. */
+  readonly outcomes: readonly RouteOutcome[];
 }
 
 export interface SourceInput {
@@ -52,14 +59,40 @@ export class SourceBuilder {
       [objects.ofKind("DestinationRule"), mesh],
       () => new DestinationRules(objects.ofKind("DestinationRule"), mesh),
     );
+    const gatewayApi = this.#gatewayApi(objects, services, mesh);
+    const virtualServices = objects.ofKind("VirtualService");
     const routes = this.#remember(
       "routes",
-      [objects.ofKind("VirtualService"), mesh],
-      () => new RouteTable(virtualServiceSources(objects.ofKind("VirtualService"), mesh)),
+      [virtualServices, mesh, gatewayApi],
+      () =>
+        new RouteTable([...virtualServiceSources(virtualServices, mesh), ...gatewayApi.sources]),
     );
     const policies = this.#policies(objects, keySets);
     this.#memo.endPass();
-    return { objects, around, workloads, mesh, services, rules, routes, policies };
+    return {
+      objects,
+      around,
+      workloads,
+      mesh,
+      services,
+      rules,
+      routes,
+      policies,
+      outcomes: gatewayApi.outcomes,
+    };
+  }
+
+  #gatewayApi(objects: ObjectTable, services: ServiceDirectory, mesh: Mesh): GatewayRoutes {
+    const kinds = [
+      ...(["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"] as const),
+      ...(["Service", "ServiceEntry", "Namespace", "Gateway", "GatewayClass"] as const),
+    ];
+    const lists = kinds.map((kind) => objects.ofKind(kind));
+    const { clusterDomain, exportTo } = mesh;
+    const exports = exportTo.virtualService.length === 0 ? ["*"] : exportTo.virtualService;
+    return this.#remember("gateway-api", [...lists, services, mesh], () =>
+      gatewayRoutes({ objects, services, clusterDomain }, exports),
+    );
   }
 
   #policies(objects: ObjectTable, keySets: KeySets): PolicyTables {

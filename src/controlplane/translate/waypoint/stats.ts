@@ -69,31 +69,36 @@ interface Override {
   readonly tags: Map<string, { readonly remove: boolean; readonly value: string }>;
 }
 
+/** Those that mean this provider: one that names none means whom the one before it meant. */
+function specsFor(
+  mesh: Mesh,
+  metrics: readonly MetricsSpec[],
+  provider: string,
+): readonly MetricsSpec[] {
+  let names: readonly string[] = mesh.defaultProviders.metrics;
+  return metrics.filter(({ providers }) => {
+    if (providers.length > 0) names = providers.map(({ name }) => name);
+    return names.includes(provider);
+  });
+}
+
 /** Undefined when every metric is switched off at last. */
 export function statsConfig(
   mesh: Mesh,
   metrics: readonly MetricsSpec[],
   provider: string,
 ): StatsConfig | undefined {
+  const specs = specsFor(mesh, metrics, provider);
+  const reportingIntervalMs = specs.findLast(
+    ({ reportingInterval }) => reportingInterval !== undefined,
+  )?.reportingInterval;
   const overrides = new Map<string, Override>();
   let allDisabled = false;
-  let reportingIntervalMs: number | undefined;
-  let parents: readonly string[] = mesh.defaultProviders.metrics;
-  for (const spec of metrics) {
-    const names = spec.providers.length > 0 ? spec.providers.map(({ name }) => name) : parents;
-    parents = names;
-    if (!names.includes(provider)) continue;
-    reportingIntervalMs = spec.reportingInterval ?? reportingIntervalMs;
-    for (const override of spec.overrides) {
-      if (!concernsServer(override.match?.mode)) continue;
-      const chosen = metricNames(override.match);
-      if (chosen.all && override.disabled === true) {
-        allDisabled = true;
-        continue;
-      }
-      allDisabled = false;
-      for (const name of chosen.names) merge(overrides, name, override);
-    }
+  for (const override of specs.flatMap((spec) => spec.overrides)) {
+    if (!concernsServer(override.match?.mode)) continue;
+    const chosen = metricNames(override.match);
+    allDisabled = chosen.all && override.disabled === true;
+    if (!allDisabled) for (const name of chosen.names) merge(overrides, name, override);
   }
   if (allDisabled) return undefined;
   const list = [...overrides].sort(([a], [b]) => byText(a, b)).map(toMetricOverride);

@@ -77,7 +77,7 @@ function zipkinConfig(
       ? {}
       : { collectorCluster: cluster, collectorEndpoint: path, collectorHostname: hostname }),
   });
-  const unknown = [];
+  const unknown: NonNullable<typeof message.$unknown> = [];
   if (isAtLeast(node, 1, 28) && provider.traceContextOption === "USE_B3_WITH_W3C_PROPAGATION")
     unknown.push({ no: TRACE_CONTEXT_OPTION, wireType: 0, data: varint(USE_B3_WITH_W3C) });
   if (asService) {
@@ -157,7 +157,7 @@ function resourceDetectors({
 }: OpenTelemetryProvider) {
   const environment =
     wanted?.environment !== undefined || serviceAttributeEnrichment === "OTEL_SEMANTIC_CONVENTIONS";
-  const found = [];
+  const found: ReturnType<typeof detector>[] = [];
   if (environment) found.push(detector("environment", "EnvironmentResourceDetectorConfig"));
   if (wanted?.dynatrace !== undefined)
     found.push(detector("dynatrace", "DynatraceResourceDetectorConfig"));

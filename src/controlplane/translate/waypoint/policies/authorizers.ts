@@ -33,9 +33,7 @@ export function findAuthorizer(
   name: string,
 ): Authorizer | undefined {
   if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) return undefined;
-  const found = providers.filter(
-    (provider) => provider.name === name && isAuthorizer(provider),
-  );
+  const found = providers.filter((provider) => provider.name === name && isAuthorizer(provider));
   const [provider] = found;
   // One name for two authorizers is no name for any of them.
   if (provider === undefined || found.length > 1) return undefined;
@@ -73,7 +71,11 @@ function overHttp(
   common: HttpInit,
 ): Authorizer | undefined {
   const { headersToUpstreamOnAllow, headersToDownstreamOnDeny, headersToDownstreamOnAllow } = spec;
-  const answered = [headersToUpstreamOnAllow, headersToDownstreamOnDeny, headersToDownstreamOnAllow];
+  const answered = [
+    headersToUpstreamOnAllow,
+    headersToDownstreamOnDeny,
+    headersToDownstreamOnAllow,
+  ];
   const asked = [spec.includeRequestHeadersInCheck, spec.includeHeadersInCheck];
   if (spec.pathPrefix !== "" && !spec.pathPrefix.startsWith("/")) return undefined;
   if ([...answered, ...asked].some((headers) => headers.includes("*"))) return undefined;

@@ -113,9 +113,7 @@ function denying(rules: RulesInit): RulesInit {
 function whereMatched(filter: string, provider: string): MetadataMatcherInit {
   return {
     filter,
-    path: [
-      { segment: { case: "key", value: `${SHADOW_PREFIX}shadow_effective_policy_id` } },
-    ],
+    path: [{ segment: { case: "key", value: `${SHADOW_PREFIX}shadow_effective_policy_id` } }],
     value: {
       matchPattern: {
         case: "stringMatch",

@@ -92,7 +92,9 @@ export function anyOfValues(valueMatchers: ValueMatcherInit[]): ValueMatcherInit
 function pathPermission(path: string): PermissionInit {
   // {*} stands for one segment, {**} for any number of them.
   if (!path.includes("{*}") && !path.includes("{**}"))
-    return { rule: { case: "urlPath", value: { rule: { case: "path", value: textPattern(path) } } } };
+    return {
+      rule: { case: "urlPath", value: { rule: { case: "path", value: textPattern(path) } } },
+    };
   const pathTemplate = path.replaceAll("{**}", "**").replaceAll("{*}", "*");
   const typedConfig = pack(UriTemplateMatchConfigSchema, { pathTemplate });
   return { rule: { case: "uriTemplate", value: { name: "uri-template", typedConfig } } };

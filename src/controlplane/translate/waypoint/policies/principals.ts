@@ -103,10 +103,7 @@ function issuerAndSubject(value: string): readonly [StringMatcherInit, StringMat
   }
   if (value.endsWith("*")) {
     if (!found) return [prefixMatcher(value.slice(0, -1)), anything];
-    return [
-      exactMatcher(issuer),
-      subject === "*" ? anything : prefixMatcher(subject.slice(0, -1)),
-    ];
+    return [exactMatcher(issuer), subject === "*" ? anything : prefixMatcher(subject.slice(0, -1))];
   }
   return [exactMatcher(issuer), exactMatcher(subject)];
 }
@@ -124,7 +121,10 @@ const HEADERS = "request.headers";
 const CLAIMS = "request.auth.claims";
 
 /** A check by the name of what it looks at, which is that of a condition. Undefined for an unknown one. */
-function checkOf(key: string, { namespace, tcp }: PrincipalContext): Check<PrincipalInit> | undefined {
+function checkOf(
+  key: string,
+  { namespace, tcp }: PrincipalContext,
+): Check<PrincipalInit> | undefined {
   const http = (check: Check<PrincipalInit>): Check<PrincipalInit> =>
     tcp ? each(() => undefined) : check;
   switch (key) {
@@ -182,7 +182,9 @@ function bracketCheck(
 }
 
 export function isAboutClient(when: When): boolean {
-  return checkOf(when.key, { namespace: "", trustDomains: [], tcp: false, allows: true }) !== undefined;
+  return (
+    checkOf(when.key, { namespace: "", trustDomains: [], tcp: false, allows: true }) !== undefined
+  );
 }
 
 function testOf(

@@ -1,13 +1,18 @@
 /** Rules of AuthorizationPolicies as policies of the role-based access control of Envoy, by their names. */
 import type { ObjectOf } from "../../../../shared/objects/kinds.ts";
 import {
+  RBAC_Action as Action,
   type PolicySchema,
   type RBAC_Action,
-  RBAC_Action as Action,
   type RBACSchema,
 } from "../../../../shared/wire/gen/envoy/config/rbac/v3/rbac_pb.js";
 import type { Init } from "../wire.ts";
-import { type AuthorizationRule, isAboutRequest, permissionLogic, permissionsOf } from "./permissions.ts";
+import {
+  type AuthorizationRule,
+  isAboutRequest,
+  permissionLogic,
+  permissionsOf,
+} from "./permissions.ts";
 import { isAboutClient, principalLogic, principalsOf } from "./principals.ts";
 
 export type AuthorizationPolicy = ObjectOf<"AuthorizationPolicy">;

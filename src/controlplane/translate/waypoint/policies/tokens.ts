@@ -1,6 +1,7 @@
 /** The filter that validates tokens, from RequestAuthentications. A token may be missing, but not be wrong. */
-import type { ObjectOf } from "../../../../shared/objects/kinds.ts";
+
 import type { JwtRuleSpec } from "../../../../shared/objects/kinds/request-authentication.ts";
+import type { ObjectOf } from "../../../../shared/objects/kinds.ts";
 import {
   JwtAuthenticationSchema,
   type JwtProviderSchema,
@@ -67,8 +68,7 @@ export function tokenFilter(
 
 function provider(rule: JwtRuleSpec, keySets: KeySets): ProviderInit {
   const source = keySourceOf(rule);
-  const keys =
-    source === undefined ? rule.jwks : (keySets.get(keySourceName(source)) ?? FAKE_KEYS);
+  const keys = source === undefined ? rule.jwks : (keySets.get(keySourceName(source)) ?? FAKE_KEYS);
   return {
     issuer: rule.issuer,
     audiences: [...rule.audiences],

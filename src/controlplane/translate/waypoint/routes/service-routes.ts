@@ -1,4 +1,5 @@
 /** All routes of one port of a service: those of every rule about it, in their order. */
+import type { HttpMatchSpec } from "../../../../shared/objects/kinds/virtual-service.ts";
 import type { RouteConfigInit } from "../chains.ts";
 import { defaultRoutes, domainsOf } from "../default-route.ts";
 import type { L7Service } from "../services.ts";
@@ -30,18 +31,18 @@ export function serviceRoutes(
 /** Up to the first one that takes everything. */
 function* routesOf(context: RouteContext): Iterable<RouteInit> {
   for (const rule of context.source.http) {
-    if (rule.match.length === 0) {
-      const route = routeOf(context, rule, undefined);
+    const matches = rule.match.length === 0 ? [undefined] : rule.match;
+    for (const match of matches) {
+      const route =
+        match !== undefined && isDropped(match) ? undefined : routeOf(context, rule, match);
       if (route !== undefined) yield route;
-      return;
+      if (route?.match !== undefined && isCatchAll(route.match)) return;
     }
-    for (const match of rule.match) {
-      // Labels of the client are not known here, so a match on them is none.
-      if (Object.keys(match.sourceLabels).length > 0) continue;
-      const route = routeOf(context, rule, match);
-      if (route === undefined) continue;
-      yield route;
-      if (route.match !== undefined && isCatchAll(route.match)) return;
-    }
+    if (rule.match.length === 0) return;
   }
+}
+
+/** Labels of the client are not known here, so a match on them is none. */
+function isDropped({ sourceLabels }: HttpMatchSpec): boolean {
+  return Object.keys(sourceLabels).length > 0;
 }

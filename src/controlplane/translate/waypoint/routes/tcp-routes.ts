@@ -39,6 +39,7 @@ export function serviceTcpProxy(
       ? {}
       : {
           tunnelingConfig: {
+            hostname: hostPort(tunnel.targetHost, tunnel.targetPort),
             usePost: tunnel.protocol === "POST",
           },
         }),
