@@ -1,5 +1,8 @@
 /** All routes of one port of a service: those of every rule about it, in their order. */
-import type { HttpMatchSpec } from "../../../../shared/objects/kinds/virtual-service.ts";
+import type {
+  HttpMatchSpec,
+  HttpRouteSpec,
+} from "../../../../shared/objects/kinds/virtual-service.ts";
 import type { RouteConfigInit } from "../chains.ts";
 import { defaultRoutes, domainsOf } from "../default-route.ts";
 import type { L7Service } from "../services.ts";
@@ -29,17 +32,28 @@ export function serviceRoutes(
 }
 
 /** Up to the first one that takes everything. */
-function* routesOf(context: RouteContext): Iterable<RouteInit> {
-  for (const rule of context.source.http) {
-    const matches = rule.match.length === 0 ? [undefined] : rule.match;
-    for (const match of matches) {
-      const route =
-        match !== undefined && isDropped(match) ? undefined : routeOf(context, rule, match);
-      if (route !== undefined) yield route;
-      if (route?.match !== undefined && isCatchAll(route.match)) return;
-    }
-    if (rule.match.length === 0) return;
-  }
+function routesOf(context: RouteContext): readonly RouteInit[] {
+  const routes = candidates(context.source.http).flatMap(
+    ({ rule, match }) => routeOf(context, rule, match) ?? [],
+  );
+  const last = routes.findIndex(({ match }) => match !== undefined && isCatchAll(match));
+  return last < 0 ? routes : routes.slice(0, last + 1);
+}
+
+interface Candidate {
+  readonly rule: HttpRouteSpec;
+  readonly match: HttpMatchSpec | undefined;
+}
+
+/** A rule without a match takes everything, even where it cannot do anything with it. */
+function candidates(rules: readonly HttpRouteSpec[]): readonly Candidate[] {
+  const end = rules.findIndex(({ match }) => match.length === 0);
+  const reached = end < 0 ? rules : rules.slice(0, end + 1);
+  return reached.flatMap((rule): readonly Candidate[] =>
+    rule.match.length === 0
+      ? [{ rule, match: undefined }]
+      : rule.match.filter((match) => !isDropped(match)).map((match) => ({ rule, match })),
+  );
 }
 
 /** Labels of the client are not known here, so a match on them is none. */
