@@ -74,7 +74,7 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
       { name: "nodeagent", pids: nodes.map((node) => mesh.nodeAgent(node).pid) },
     ],
     startedInMs: systemClock.monotonicMs() - startedMs,
-    pushToEffectMs: () => pushToEffectMs(ground, folder),
+    pushToEffectMs: () => pushToEffectMs(ground, folder, options.waypoint === true),
   };
 }
 
@@ -202,13 +202,21 @@ async function reaches(ground: Ground): Promise<boolean> {
   return code === 0;
 }
 
-/** A policy that shuts the client out is written, and requests begin one after the other until the first that fails. */
-async function pushToEffectMs(ground: Ground, folder: ObjectFolder): Promise<number> {
+/**
+ * A policy that shuts the client out is written, and requests begin one after the other until the first that fails. Behind a
+ * waypoint the node proxies see its identity, so the policy is for the waypoint.
+ */
+async function pushToEffectMs(
+  ground: Ground,
+  folder: ObjectFolder,
+  atWaypoint: boolean,
+): Promise<number> {
   const deny: KubernetesObject = {
     apiVersion: "security.istio.io/v1",
     kind: "AuthorizationPolicy",
     metadata: { name: "deny-client", namespace: BENCH_NAMESPACE },
     spec: {
+      ...(atWaypoint ? { targetRefs: [{ kind: "Service", group: "", name: "server" }] } : {}),
       action: "DENY",
       rules: [
         { from: [{ source: { principals: [`cluster.local/ns/${BENCH_NAMESPACE}/sa/client`] } }] },
