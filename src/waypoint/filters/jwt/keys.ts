@@ -2,7 +2,7 @@
 import { createPublicKey, createSecretKey, type KeyObject, X509Certificate } from "node:crypto";
 import { compactVerify } from "jose";
 import type { JwtStatus } from "./status.ts";
-import { type Algorithm, algorithms, type Token } from "./token.ts";
+import { type Algorithm, algorithms, type Signed, type Token } from "./token.ts";
 import { VerifiedTokens } from "./verified-tokens.ts";
 
 interface VerificationKey {
@@ -33,8 +33,14 @@ export class VerificationKeys {
     return this.#verified.get(text);
   }
 
-  /** Never rejects. */
+  /** Verifies the signature and remembers the token if it is good. Never rejects. */
   async verify(token: Token): Promise<JwtStatus> {
+    const status = await this.check(token);
+    if (status === "OK") this.#verified.add(token);
+    return status;
+  }
+
+  async check(token: Signed): Promise<JwtStatus> {
     if (this.#keys.length === 0) return "Jwks doesn't have any valid public key";
     let matched = false;
     for (const candidate of this.#keys) {
@@ -43,10 +49,7 @@ export class VerificationKeys {
       if (!candidate.algorithms.includes(token.alg)) continue;
       if (token.alg === "EdDSA" && token.signatureBytes !== ED25519_SIGNATURE_BYTES)
         return "Jwt ED25519 signature is wrong length";
-      if (await signatureHolds(token, candidate.key)) {
-        this.#verified.add(token);
-        return "OK";
-      }
+      if (await signatureHolds(token, candidate.key)) return "OK";
     }
     return matched
       ? "Jwt verification fails"
@@ -57,11 +60,11 @@ export class VerificationKeys {
 const ED25519_SIGNATURE_BYTES = 64;
 
 /** By what both say of themselves; what one of them leaves open does not count. */
-function isMeant({ kid, alg }: VerificationKey, token: Token): boolean {
+function isMeant({ kid, alg }: VerificationKey, token: Signed): boolean {
   return (token.kid === "" || kid === "" || kid === token.kid) && (alg === "" || alg === token.alg);
 }
 
-async function signatureHolds(token: Token, key: KeyObject): Promise<boolean> {
+async function signatureHolds(token: Signed, key: KeyObject): Promise<boolean> {
   try {
     await compactVerify(token.text, key, { algorithms: [token.alg] });
     return true;
@@ -146,6 +149,8 @@ function readKey(jwk: unknown): VerificationKey | string {
   const kid = typeof jwk["kid"] === "string" ? jwk["kid"] : "";
   const alg = typeof jwk["alg"] === "string" ? jwk["alg"] : "";
   if (jwk["use"] !== undefined && jwk["use"] !== "sig") return `is for [use] ${String(jwk["use"])}`;
+  const operations = jwk["key_ops"];
+  if (Array.isArray(operations) && !operations.includes("verify")) return "is not for verifying";
   const usable = usableAlgorithms(jwk, alg);
   if (typeof usable === "string") return usable;
   const key = importKey(jwk);

@@ -4,16 +4,20 @@ import type { JwtStatus } from "./status.ts";
 
 export type Claims = { readonly [name: string]: MetadataValue };
 
-export interface Token {
+/** What signs and what is signed, whatever the payload is (RFC 7515). */
+export interface Signed {
   readonly text: string;
   readonly header: Claims;
   readonly alg: Algorithm;
   /** "": none. */
   readonly kid: string;
-  readonly payload: Claims;
   /** As in the token. */
   readonly payloadBase64: string;
   readonly signatureBytes: number;
+}
+
+export interface Token extends Signed {
+  readonly payload: Claims;
   /** "": none. */
   readonly iss: string;
   readonly sub: string;
@@ -68,7 +72,46 @@ export function parseToken(text: string): ParsedToken {
   }
 }
 
+/** Undefined: it is not a signed text in compact form. */
+export function parseSigned(text: string): Signed | undefined {
+  try {
+    const { signature, ...signed } = readSigned(text);
+    decodeBase64Url(signed.payloadBase64, "Jwt payload is an invalid Base64url encoded");
+    return { ...signed, signatureBytes: signatureBytes(signature) };
+  } catch (error) {
+    if (error instanceof Malformed) return undefined;
+    throw error;
+  }
+}
+
 function readToken(text: string): Token {
+  const { signature, ...signed } = readSigned(text);
+  const payload = readObject(
+    signed.payloadBase64,
+    "Jwt payload is an invalid Base64url encoded",
+    "Jwt payload is an invalid JSON",
+  );
+  const iss = textClaim(payload["iss"], "Jwt payload [iss] field is not a string");
+  const sub = textClaim(payload["sub"], "Jwt payload [sub] field is not a string");
+  const iat = secondsClaim(payload["iat"], "iat");
+  const nbf = secondsClaim(payload["nbf"], "nbf");
+  const exp = secondsClaim(payload["exp"], "exp");
+  textClaim(payload["jti"], "Jwt payload [jti] field is not a string");
+  const aud = audienceClaim(payload["aud"]);
+  return {
+    ...signed,
+    signatureBytes: signatureBytes(signature),
+    payload,
+    iss,
+    sub,
+    aud,
+    iat,
+    nbf,
+    exp,
+  };
+}
+
+function readSigned(text: string): Omit<Signed, "signatureBytes"> & { readonly signature: string } {
   const first = text.indexOf(".");
   const second = text.indexOf(".", first + 1);
   const shaped =
@@ -80,37 +123,17 @@ function readToken(text: string): Token {
     throw new Malformed(
       "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections",
     );
-  const payloadBase64 = text.slice(first + 1, second);
   const header = readObject(
     text.slice(0, first),
     "Jwt header is an invalid Base64url encoded",
     "Jwt header is an invalid JSON",
   );
-  const { alg, kid } = readHeader(header);
-  const payload = readObject(
-    payloadBase64,
-    "Jwt payload is an invalid Base64url encoded",
-    "Jwt payload is an invalid JSON",
-  );
-  textClaim(payload["jti"], "Jwt payload [jti] field is not a string");
-  return {
-    text,
-    header,
-    alg,
-    kid,
-    payload,
-    payloadBase64,
-    iss: textClaim(payload["iss"], "Jwt payload [iss] field is not a string"),
-    sub: textClaim(payload["sub"], "Jwt payload [sub] field is not a string"),
-    iat: secondsClaim(payload["iat"], "iat"),
-    nbf: secondsClaim(payload["nbf"], "nbf"),
-    exp: secondsClaim(payload["exp"], "exp"),
-    aud: audienceClaim(payload["aud"]),
-    signatureBytes: decodeBase64Url(
-      text.slice(second + 1),
-      "Jwt signature is an invalid Base64url encoded",
-    ).length,
-  };
+  const payloadBase64 = text.slice(first + 1, second);
+  return { text, header, ...readHeader(header), payloadBase64, signature: text.slice(second + 1) };
+}
+
+function signatureBytes(signature: string): number {
+  return decodeBase64Url(signature, "Jwt signature is an invalid Base64url encoded").length;
 }
 
 function readHeader(header: Claims): { readonly alg: Algorithm; readonly kid: string } {
