@@ -107,6 +107,7 @@ const ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Rout
 export async function envoyWith(
   configs: Readonly<Record<string, JsonValue>>,
   backendPort: number,
+  options: Readonly<Record<string, object>> = {},
 ): Promise<Envoy> {
   const listeners = Object.entries(configs).map(([name, route_config]) => ({
     name,
@@ -119,6 +120,7 @@ export async function envoyWith(
             typed_config: {
               "@type": HCM,
               stat_prefix: name,
+              ...options[name],
               route_config,
               http_filters: [{ name: "router", typed_config: { "@type": ROUTER } }],
             },
