@@ -11,6 +11,7 @@ import { ClusterLoadAssignmentSchema } from "../../shared/wire/gen/envoy/config/
 import type { DeltaDiscoveryResponse } from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { MainListener } from "../compile/main-listener.ts";
 import { at, CompileError, Notes } from "../compile/notes.ts";
+import { checkWayOut } from "../compile/way-out.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
 import { ResourceBook } from "./book.ts";
 import type { LiveClusters, ResourceCompilers } from "./compilers.ts";
@@ -141,7 +142,7 @@ export class Catalog<ClusterPlan, EndpointPlan> {
     const { compilers } = this.#deps;
     if (name === "main_internal") this.#main = compilers.main(bytes, notes, this.#main);
     else if (name === "connect_terminate") this.#terminate = compilers.terminate(bytes, notes);
-    else if (hardWired.has(name)) notes.decorates(name, "the way out through HBONE is built in");
+    else if (hardWired.has(name)) checkWayOut(bytes, notes);
     else throw new CompileError(at("", "name"), `a listener ${name} is not supported`);
   }
 
