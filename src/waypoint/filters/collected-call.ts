@@ -104,12 +104,13 @@ export class CollectedCall implements UpstreamReceiver {
 
   end(trailers: Fields | undefined): void {
     const head = this.#head;
-    if (head === undefined) return;
+    if (head === undefined || this.#settle === undefined) return;
     this.#report(head.status);
     this.#finish({ kind: "collected", head, body: Buffer.concat(this.#chunks), trailers });
   }
 
   reset(reason: ResetReason): void {
+    if (this.#settle === undefined) return;
     this.#report(undefined);
     const detail = "detail" in reason ? `${reason.kind}: ${reason.detail}` : reason.kind;
     this.#finish(failure("reset", detail));

@@ -21,6 +21,8 @@ export type FilterRole =
   | "stats"
   | "peer-metadata"
   | "grpc-stats"
+  /** Not carried out: requests of grpc-web go on as they are. */
+  | "grpc-web"
   /** Passes identity and addresses between Envoy's internal listeners; here one context does. */
   | "filter-state";
 
@@ -66,6 +68,13 @@ const roles: ReadonlyMap<string, RoleReader> = new Map<string, RoleReader>([
         ],
       });
       return "grpc-stats";
+    },
+  ],
+  [
+    "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+    (_config, path, notes) => {
+      notes.decorates(path, "grpc-web requests are not translated to gRPC; they go on as they are");
+      return "grpc-web";
     },
   ],
   [HttpStateSchema.typeName, filterState(HttpStateSchema, "on_request_headers")],

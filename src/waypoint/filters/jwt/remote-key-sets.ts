@@ -19,6 +19,8 @@ export class RemoteKeySets {
   readonly #calls: UpstreamCalls;
   readonly #clock: Clock;
   readonly #sets = new Map<string, RemoteKeySet>();
+  /** The same by specification: a request must not pay for a key made of text. */
+  readonly #bySpec = new WeakMap<RemoteKeySpec, RemoteKeySet>();
 
   constructor(calls: UpstreamCalls, clock: Clock) {
     this.#calls = calls;
@@ -27,16 +29,20 @@ export class RemoteKeySets {
 
   /** The same set for the same specification. Starts fetching if the specification says so. */
   get(spec: RemoteKeySpec): RemoteKeySet {
-    const key = JSON.stringify(spec);
-    const known = this.#sets.get(key);
-    if (known !== undefined) {
-      known.touch();
-      return known;
-    }
-    this.#sweep();
-    const set = new RemoteKeySet(spec, this.#calls, this.#clock, () => this.#sets.delete(key));
-    this.#sets.set(key, set);
+    const set = this.#bySpec.get(spec) ?? this.#find(spec);
     set.touch();
+    return set;
+  }
+
+  #find(spec: RemoteKeySpec): RemoteKeySet {
+    const key = JSON.stringify(spec);
+    let set = this.#sets.get(key);
+    if (set === undefined) {
+      this.#sweep();
+      set = new RemoteKeySet(spec, this.#calls, this.#clock);
+      this.#sets.set(key, set);
+    }
+    this.#bySpec.set(spec, set);
     return set;
   }
 
@@ -68,7 +74,6 @@ export class RemoteKeySet {
   readonly #spec: RemoteKeySpec;
   readonly #calls: UpstreamCalls;
   readonly #clock: Clock;
-  readonly #forget: () => void;
   #fetched: Fetched | undefined;
   #failure: { readonly reason: string; readonly untilMs: number } | undefined;
   #fetching: Promise<void> | undefined;
@@ -77,17 +82,17 @@ export class RemoteKeySet {
   #usedMs = 0;
   #closed = false;
 
-  constructor(spec: RemoteKeySpec, calls: UpstreamCalls, clock: Clock, forget: () => void) {
+  constructor(spec: RemoteKeySpec, calls: UpstreamCalls, clock: Clock) {
     this.#spec = spec;
     this.#calls = calls;
     this.#clock = clock;
-    this.#forget = forget;
   }
 
   /** Someone may need the keys soon. */
   touch(): void {
     this.#used();
     if (this.#spec.prefetch === undefined || this.#closed) return;
+    // The timer ends when nobody asks any more; the first who does starts it again.
     if (this.#timer === undefined && this.#fetching === undefined) void this.#refresh();
   }
 
@@ -186,8 +191,9 @@ export class RemoteKeySet {
     this.#timer = this.#clock.after(delayMs, () => {
       this.#timer = undefined;
       this.#unusedRounds++;
-      if (this.#unusedRounds > UNUSED_ROUNDS) this.#forget();
-      else void this.#refresh();
+      if (this.#unusedRounds <= UNUSED_ROUNDS) void this.#refresh();
+      // Nobody keeps them fresh from here on.
+      else this.#fetched = undefined;
     });
   }
 }
