@@ -1,12 +1,5 @@
 /** Routes as plain data (wire/waypoint.md section 5); compiled by compile/routes.ts, evaluated by routing/. */
-import type {
-  Fraction,
-  HeaderMatcher,
-  MetadataMatcher,
-  QueryMatcher,
-  Regex,
-  StringMatcher,
-} from "./matchers.ts";
+import type { Fraction, HeaderMatcher, MetadataMatcher, QueryMatcher, Regex } from "./matchers.ts";
 
 /** Made by routing/table.ts, which adds the indexes. */
 export interface RouteTable {
@@ -229,5 +222,3 @@ export interface Mirror {
   /** Envoy appends "-shadow" to the host unless told otherwise. */
   readonly appendShadowSuffix: boolean;
 }
-
-export type { StringMatcher };
