@@ -82,7 +82,7 @@ function chooseStacks(
   const stacks: StackChoice[] = [];
   const absent: Absent[] = [];
   for (const stack of options.stacks ?? stackNames) {
-    if (stack === "sidecars" && envoyBinary(io.env) === undefined)
+    if ((stack === "sidecars" || stack === "envoy-waypoint") && envoyBinary(io.env) === undefined)
       absent.push({ what: stack, reason: "there is no Envoy; ENVOY_BIN can name one" });
     else if (stack === "ztunnel" && !io.env["ZTUNNEL_BIN"])
       absent.push({ what: stack, reason: "ZTUNNEL_BIN names no binary of Istio's ztunnel" });

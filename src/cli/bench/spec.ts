@@ -1,6 +1,13 @@
 /** What a benchmark consists of, as data that passes between the outside and the sandboxes. */
 
-export const stackNames = ["direct", "ambit", "ambit-waypoint", "sidecars", "ztunnel"] as const;
+export const stackNames = [
+  "direct",
+  "ambit",
+  "ambit-waypoint",
+  "envoy-waypoint",
+  "sidecars",
+  "ztunnel",
+] as const;
 export type StackName = (typeof stackNames)[number];
 
 /** What a reader of the report sees. */
@@ -8,6 +15,7 @@ export const stackTitles: Readonly<Record<StackName, string>> = {
   direct: "no mesh",
   ambit: "ambit L4: two ztunnels, HBONE, policy, metrics and access log on",
   "ambit-waypoint": "ambit L4 and L7: the same with a waypoint between",
+  "envoy-waypoint": "ambit L4 with Envoy, one worker, in the waypoint's place (HTTP/1.1 port only)",
   sidecars: "sidecars: an Envoy beside each pod, mutual TLS 1.3, HTTP filters, access log, RBAC",
   ztunnel: "Istio's ztunnel (ZTUNNEL_BIN) in ambit's place",
 };

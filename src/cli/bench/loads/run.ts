@@ -47,15 +47,24 @@ export function runLoad(name: LoadName, context: LoadContext): Promise<readonly 
   }
 }
 
-/** What the stack's processes on the data path took while this ran, in milliseconds of CPU. */
+/** CPU of the processes on the data path, in milliseconds. */
+interface Used {
+  readonly allMs: number;
+  readonly byRole: readonly { readonly name: string; readonly ms: number }[];
+}
+
+/** What the stack took while this ran. */
 async function metered<T>(
   { stack }: LoadContext,
   work: () => Promise<T>,
-): Promise<{ readonly outcome: T; readonly usedMs: number }> {
-  const pids = pidsOf(stack.dataPath);
-  const before = cpuMs(pids);
+): Promise<{ readonly outcome: T; readonly used: Used }> {
+  const before = stack.dataPath.map(({ pids }) => cpuMs(pids));
   const outcome = await work();
-  return { outcome, usedMs: cpuMs(pids) - before };
+  const byRole = stack.dataPath.map(({ name, pids }, index) => ({
+    name,
+    ms: cpuMs(pids) - (before[index] ?? 0),
+  }));
+  return { outcome, used: { allMs: byRole.reduce((sum, { ms }) => sum + ms, 0), byRole } };
 }
 
 async function inClient({ ground }: LoadContext, command: readonly string[]): Promise<string> {
@@ -72,14 +81,19 @@ async function bulk(
 ): Promise<readonly Sample[]> {
   const { stack, spec } = context;
   const command = iperfCommand(stack.host, ports.bulk, streams, spec.seconds);
-  const { outcome, usedMs } = await metered(context, async () =>
+  const { outcome, used } = await metered(context, async () =>
     parseIperf(await inClient(context, command)),
   );
   const samples: Sample[] = [
     { load, figure: "throughput", unit: "Gbit/s", value: outcome.gbitPerSecond },
   ];
   if (stack.dataPath.length > 0)
-    samples.push({ load, figure: "CPU", unit: "ms CPU/GB", value: usedMs / (outcome.bytes / 1e9) });
+    samples.push({
+      load,
+      figure: "CPU",
+      unit: "ms CPU/GB",
+      value: used.allMs / (outcome.bytes / 1e9),
+    });
   return samples;
 }
 
@@ -95,7 +109,7 @@ async function wrk(
     readonly headers?: readonly string[];
     readonly script?: string;
   },
-): Promise<{ readonly outcome: WrkResult; readonly usedMs: number }> {
+): Promise<{ readonly outcome: WrkResult; readonly used: Used }> {
   const { path = "/1k", ...rest } = options;
   const command = wrkCommand({ ...rest, url: url(context, path), seconds: context.spec.seconds });
   const measured = await metered(context, async () => parseWrk(await inClient(context, command)));
@@ -109,31 +123,37 @@ async function requests(
   clients: number,
   context: LoadContext,
 ): Promise<readonly Sample[]> {
-  const { outcome, usedMs } = await wrk(context, { connections: clients });
-  return [...latencySamples(load, outcome), ...perRequest(load, context, usedMs, outcome.requests)];
+  const { outcome, used } = await wrk(context, { connections: clients });
+  return [...latencySamples(load, outcome), ...perRequest(load, context, used, outcome.requests)];
 }
 
 function perRequest(
   load: LoadName,
   { stack }: LoadContext,
-  usedMs: number,
+  used: Used,
   count: number,
   unit: Sample["unit"] = "us CPU/request",
 ): readonly Sample[] {
-  return stack.dataPath.length === 0
-    ? []
-    : [{ load, figure: "CPU", unit, value: (usedMs * 1_000) / count }];
+  if (stack.dataPath.length === 0) return [];
+  const sample = (figure: string, ms: number): Sample => ({
+    load,
+    figure,
+    unit,
+    value: (ms * 1_000) / count,
+  });
+  const roles = used.byRole.length < 2 ? [] : used.byRole;
+  return [sample("CPU", used.allMs), ...roles.map(({ name, ms }) => sample(`CPU, ${name}`, ms))];
 }
 
 async function connections(context: LoadContext): Promise<readonly Sample[]> {
   const load = "connections";
-  const { outcome, usedMs } = await wrk(context, {
+  const { outcome, used } = await wrk(context, {
     connections: 8,
     headers: ["Connection: close"],
   });
   return [
     ...latencySamples(load, outcome),
-    ...perRequest(load, context, usedMs, outcome.requests, "us CPU/connection"),
+    ...perRequest(load, context, used, outcome.requests, "us CPU/connection"),
   ];
 }
 
@@ -159,7 +179,7 @@ async function h2load(
     logFile,
   });
   const startedMs = systemClock.monotonicMs();
-  const { usedMs } = await metered(context, () => inClient(context, command));
+  const { used } = await metered(context, () => inClient(context, command));
   const tookMs = systemClock.monotonicMs() - startedMs;
   const outcome = parseH2loadLog(readFileSync(logFile, "utf8"));
   return [
@@ -167,7 +187,7 @@ async function h2load(
     { load, figure: "p50", unit: "ms", value: outcome.p50Ms },
     { load, figure: "p99", unit: "ms", value: outcome.p99Ms },
     { load, figure: "p99.9", unit: "ms", value: outcome.p999Ms },
-    ...perRequest(load, context, usedMs, outcome.requests),
+    ...perRequest(load, context, used, outcome.requests),
   ];
 }
 
@@ -213,10 +233,10 @@ end
 async function sizes(context: LoadContext): Promise<readonly Sample[]> {
   const script = context.ground.world.path("sizes.lua");
   writeFileSync(script, sizesScript);
-  const { outcome, usedMs } = await wrk(context, { connections: 16, path: "/", script });
+  const { outcome, used } = await wrk(context, { connections: 16, path: "/", script });
   return [
     ...latencySamples("sizes", outcome),
-    ...perRequest("sizes", context, usedMs, outcome.requests),
+    ...perRequest("sizes", context, used, outcome.requests),
   ];
 }
 

@@ -13,6 +13,7 @@ import {
   ObjectFolder,
   topologyObjects,
 } from "../../world/objects.ts";
+import type { ManagedProcess } from "../../world/process.ts";
 import type { Ground } from "../ground.ts";
 import type { MeshContent } from "../spec.ts";
 import {
@@ -23,6 +24,7 @@ import {
   WAYPOINT,
   ZTUNNEL_SERVICE_ACCOUNT,
 } from "../topology.ts";
+import { openEnvoyWaypoint } from "./envoy-waypoint.ts";
 import type { Stack, StackOptions } from "./stack.ts";
 
 const ENROLL_DEADLINE_MS = 60_000;
@@ -31,8 +33,8 @@ const EFFECT_DEADLINE_MS = 10_000;
 export interface AmbitOptions extends StackOptions {
   /** Another ztunnel's command line. */
   readonly ztunnel?: readonly string[];
-  /** Whether a waypoint stands before the server. */
-  readonly waypoint?: boolean;
+  /** What stands before the server: ambit's waypoint, or Envoy (its binary) in its place. */
+  readonly waypoint?: "ambit" | { readonly envoy: string };
 }
 
 /** Brings the mesh up and waits until the client's traffic to the server is in it. */
@@ -45,10 +47,10 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
     namespaceObject(SYSTEM_NAMESPACE),
     namespaceObject(BENCH_NAMESPACE, {
       "istio.io/dataplane-mode": "ambient",
-      ...(options.waypoint === true ? { "istio.io/use-waypoint": WAYPOINT } : {}),
+      ...(options.waypoint !== undefined ? { "istio.io/use-waypoint": WAYPOINT } : {}),
     }),
   ]);
-  if (options.waypoint === true) folder.write("waypoint", waypointObjects);
+  if (options.waypoint !== undefined) folder.write("waypoint", waypointObjects);
   folder.write("policies", policies(options.content.policies));
   writeMesh(folder, options.content);
   const { ztunnel } = options;
@@ -60,7 +62,7 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
     ztunnelEnv: { LOG_FORMAT: "plain" },
   });
   await mesh.start();
-  const waypoint = options.waypoint === true ? [await mesh.startWaypoint(WAYPOINT)] : [];
+  const waypoint = await startWaypoint(ground, mesh, options.waypoint);
   await untilEnrolled(ground, folder);
   const nodes = world.topology.nodes.map(({ name }) => name);
   return {
@@ -74,8 +76,23 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
       { name: "nodeagent", pids: nodes.map((node) => mesh.nodeAgent(node).pid) },
     ],
     startedInMs: systemClock.monotonicMs() - startedMs,
-    pushToEffectMs: () => pushToEffectMs(ground, folder, options.waypoint === true),
+    // What is pushed to the waypoint has no effect on one with settings of its own.
+    ...(typeof options.waypoint === "object"
+      ? {}
+      : {
+          pushToEffectMs: () => pushToEffectMs(ground, folder, options.waypoint !== undefined),
+        }),
   };
+}
+
+async function startWaypoint(
+  ground: Ground,
+  mesh: Mesh,
+  waypoint: AmbitOptions["waypoint"],
+): Promise<readonly ManagedProcess[]> {
+  if (waypoint === undefined) return [];
+  if (waypoint === "ambit") return [await mesh.startWaypoint(WAYPOINT)];
+  return [await openEnvoyWaypoint(ground, waypoint.envoy)];
 }
 
 /** The waypoint, a route that matches by header, and a policy for it: what a namespace with L7 needs has at least. */

@@ -1,8 +1,14 @@
 /** A root and one certificate for each side of the sidecars, of the kind the mesh itself uses: P-256, a SPIFFE identity each. */
-import { generateKeyPairSync } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { systemClock } from "../../../shared/base/clock.ts";
-import { issueLeaf, issueRoot } from "../../../shared/identity/issue.ts";
+import {
+  type Issuer,
+  issueLeaf,
+  issueRoot,
+  type Validity,
+} from "../../../shared/identity/issue.ts";
+import { readCertificates } from "../../../shared/identity/x509.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -12,29 +18,55 @@ export interface CertificateFiles {
   readonly key: string;
 }
 
-/** Files by service account. */
+/** Files by service account, under a root of their own. */
 export function writeCertificates(
   folder: string,
   namespace: string,
   serviceAccounts: readonly string[],
 ): ReadonlyMap<string, CertificateFiles> {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const nowMs = systemClock.wallMs();
-  const validity = { notBeforeMs: nowMs - HOUR_MS, notAfterMs: nowMs + 24 * HOUR_MS };
+  const validity = validFromNow();
   const rootKey = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
   const root = issueRoot(rootKey, "bench", validity);
+  return writeLeaves(folder, namespace, serviceAccounts, {
+    certificate: root,
+    privateKey: rootKey,
+  });
+}
+
+/** The same under the root of a control plane, whose state folder this is. */
+export function writeMeshCertificates(
+  folder: string,
+  namespace: string,
+  serviceAccounts: readonly string[],
+  stateDir: string,
+): ReadonlyMap<string, CertificateFiles> {
+  const [certificate] = readCertificates(readFileSync(`${stateDir}/ca-cert.pem`, "utf8"));
+  if (certificate === undefined) throw new Error(`no root certificate in ${stateDir}`);
+  const privateKey = createPrivateKey(readFileSync(`${stateDir}/ca-key.pem`));
+  return writeLeaves(folder, namespace, serviceAccounts, { certificate, privateKey });
+}
+
+function validFromNow(): Validity {
+  const nowMs = systemClock.wallMs();
+  return { notBeforeMs: nowMs - HOUR_MS, notAfterMs: nowMs + 24 * HOUR_MS };
+}
+
+function writeLeaves(
+  folder: string,
+  namespace: string,
+  serviceAccounts: readonly string[],
+  issuer: Issuer,
+): ReadonlyMap<string, CertificateFiles> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const root = issuer.certificate;
   const rootFile = `${folder}/root.pem`;
   writeFileSync(rootFile, root.pem);
+  const validity = validFromNow();
   return new Map(
     serviceAccounts.map((account) => {
       const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
       const uri = `spiffe://cluster.local/ns/${namespace}/sa/${account}`;
-      const leaf = issueLeaf(
-        { certificate: root, privateKey: rootKey },
-        publicKey,
-        { uris: [uri] },
-        validity,
-      );
+      const leaf = issueLeaf(issuer, publicKey, { uris: [uri] }, validity);
       const files = {
         root: rootFile,
         chain: `${folder}/${account}.pem`,

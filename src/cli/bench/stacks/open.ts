@@ -14,12 +14,17 @@ export function openStack(ground: Ground, spec: RunSpec): Promise<Stack> {
       return openAmbit(ground, spec);
     case "ztunnel":
       return openAmbit(ground, { ...spec, ztunnel: [process.env["ZTUNNEL_BIN"] ?? ""] });
-    case "sidecars": {
-      const envoy = envoyBinary(process.env);
-      if (envoy === undefined) throw new Error("there is no Envoy (ENVOY_BIN)");
-      return openSidecars(ground, envoy);
-    }
+    case "sidecars":
+      return openSidecars(ground, presentEnvoy());
     case "ambit-waypoint":
-      return openAmbit(ground, { ...spec, waypoint: true });
+      return openAmbit(ground, { ...spec, waypoint: "ambit" });
+    case "envoy-waypoint":
+      return openAmbit(ground, { ...spec, waypoint: { envoy: presentEnvoy() } });
   }
+}
+
+function presentEnvoy(): string {
+  const envoy = envoyBinary(process.env);
+  if (envoy === undefined) throw new Error("there is no Envoy (ENVOY_BIN)");
+  return envoy;
 }

@@ -55,7 +55,7 @@ export async function openSidecars(ground: Ground, envoy: string): Promise<Stack
     processes.push(ground.world.start(netns, { name: `envoy ${account}`, command }));
   }
   // Both listen before anything is redirected to them.
-  for (const process of processes) await ready(ground, process);
+  for (const process of processes) await envoyReady(ground, process);
   for (const account of accounts) {
     const { netns } = ground.pod(account);
     const { code, stderr } = await ground.world.run(
@@ -83,7 +83,7 @@ export async function openSidecars(ground: Ground, envoy: string): Promise<Stack
   };
 }
 
-async function ready(ground: Ground, process: ManagedProcess): Promise<void> {
+export async function envoyReady(ground: Ground, process: ManagedProcess): Promise<void> {
   const netns = ground.pod(process.name.slice("envoy ".length)).netns;
   const deadlineMs = systemClock.monotonicMs() + READY_DEADLINE_MS;
   for (;;) {

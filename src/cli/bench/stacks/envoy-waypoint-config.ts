@@ -1,0 +1,242 @@
+/**
+ * Envoy as a waypoint, with the filters that a plain build has of those the reference configures: HBONE ended, the request
+ * routed by header, RBAC by the client's identity, fault, CORS, gRPC statistics, and HBONE again to the pod's node.
+ */
+import { BENCH_NAMESPACE, ports } from "../topology.ts";
+import type { CertificateFiles } from "./certificates.ts";
+
+const extensions = "type.googleapis.com/envoy.extensions";
+
+function typed(name: string, type: string, config: object = {}): object {
+  return { name, typed_config: { "@type": `${extensions}.${type}`, ...config } };
+}
+
+function tls(
+  certificate: CertificateFiles,
+  side: "UpstreamTlsContext" | "DownstreamTlsContext",
+): object {
+  return typed("tls", `transport_sockets.tls.v3.${side}`, {
+    ...(side === "DownstreamTlsContext" ? { require_client_certificate: true } : {}),
+    common_tls_context: {
+      tls_params: {
+        tls_minimum_protocol_version: "TLSv1_3",
+        tls_maximum_protocol_version: "TLSv1_3",
+      },
+      alpn_protocols: ["h2"],
+      tls_certificates: [
+        {
+          certificate_chain: { filename: certificate.chain },
+          private_key: { filename: certificate.key },
+        },
+      ],
+      validation_context: {
+        trusted_ca: { filename: certificate.root },
+        match_typed_subject_alt_names: [
+          { san_type: "URI", matcher: { prefix: "spiffe://cluster.local/" } },
+        ],
+      },
+    },
+  });
+}
+
+const PRINCIPAL = "io.istio.peer_principal";
+
+function state(key: string, format: string, factory?: string): object {
+  return {
+    object_key: key,
+    ...(factory === undefined ? {} : { factory_key: factory }),
+    format_string: { text_format_source: { inline_string: format } },
+    shared_with_upstream: "ONCE",
+  };
+}
+
+function terminate(certificate: CertificateFiles): object {
+  const route = {
+    match: { connect_matcher: {} },
+    route: {
+      cluster: "main_internal",
+      upgrade_configs: [{ upgrade_type: "CONNECT", connect_config: {} }],
+    },
+  };
+  return {
+    name: "connect_terminate",
+    address: { socket_address: { address: "0.0.0.0", port_value: 15008 } },
+    filter_chains: [
+      {
+        transport_socket: tls(certificate, "DownstreamTlsContext"),
+        filters: [
+          typed("http", "filters.network.http_connection_manager.v3.HttpConnectionManager", {
+            stat_prefix: "connect_terminate",
+            route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes: [route] }] },
+            http2_protocol_options: { allow_connect: true, max_concurrent_streams: 100 },
+            upgrade_configs: [{ upgrade_type: "CONNECT" }],
+            stream_idle_timeout: "0s",
+            http_filters: [
+              typed("state", "filters.http.set_filter_state.v3.Config", {
+                on_request_headers: [
+                  state("envoy.filters.listener.original_dst.local_ip", "%REQ(:AUTHORITY)%"),
+                  state(
+                    "envoy.filters.listener.original_dst.remote_ip",
+                    "%DOWNSTREAM_REMOTE_ADDRESS%",
+                  ),
+                  state(PRINCIPAL, "%DOWNSTREAM_PEER_URI_SAN%", "envoy.hashable_string"),
+                ],
+              }),
+              typed("router", "filters.http.router.v3.Router"),
+            ],
+          }),
+        ],
+      },
+    ],
+  };
+}
+
+function main(): object {
+  const client = `spiffe://cluster.local/ns/${BENCH_NAMESPACE}/sa/client`;
+  const rbac = {
+    rules: {
+      action: "ALLOW",
+      policies: {
+        client: {
+          permissions: [{ any: true }],
+          principals: [{ filter_state: { key: PRINCIPAL, string_match: { exact: client } } }],
+        },
+      },
+    },
+  };
+  const routes = [
+    {
+      match: { prefix: "/", headers: [{ name: "x-bench", string_match: { exact: "other" } }] },
+      direct_response: { status: 418 },
+    },
+    {
+      match: { prefix: "/" },
+      route: { cluster: "server", timeout: "0s" },
+      request_headers_to_add: [{ header: { key: "x-via", value: "waypoint" } }],
+    },
+  ];
+  return {
+    name: "main_internal",
+    internal_listener: {},
+    listener_filters: [typed("original_dst", "filters.listener.original_dst.v3.OriginalDst")],
+    filter_chains: [
+      {
+        filters: [
+          typed("http", "filters.network.http_connection_manager.v3.HttpConnectionManager", {
+            stat_prefix: "main",
+            route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
+            stream_idle_timeout: "0s",
+            http_filters: [
+              typed("rbac", "filters.http.rbac.v3.RBAC", rbac),
+              typed("grpc_stats", "filters.http.grpc_stats.v3.FilterConfig", {
+                emit_filter_state: true,
+              }),
+              typed("fault", "filters.http.fault.v3.HTTPFault"),
+              typed("cors", "filters.http.cors.v3.Cors"),
+              typed("router", "filters.http.router.v3.Router"),
+            ],
+          }),
+        ],
+      },
+    ],
+  };
+}
+
+function originate(): object {
+  return {
+    name: "connect_originate",
+    internal_listener: {},
+    use_original_dst: false,
+    listener_filters: [typed("original_dst", "filters.listener.original_dst.v3.OriginalDst")],
+    filter_chains: [
+      {
+        filters: [
+          typed("tcp", "filters.network.tcp_proxy.v3.TcpProxy", {
+            stat_prefix: "connect_originate",
+            cluster: "connect_originate",
+            tunneling_config: { hostname: "%DOWNSTREAM_LOCAL_ADDRESS%" },
+          }),
+        ],
+      },
+    ],
+  };
+}
+
+function internal(
+  name: string,
+  listener: string,
+  endpoint: object,
+  passthrough: readonly object[],
+): object {
+  return {
+    name,
+    type: "STATIC",
+    transport_socket: typed(
+      "internal",
+      "transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+      {
+        passthrough_metadata: passthrough,
+        transport_socket: typed("raw", "transport_sockets.raw_buffer.v3.RawBuffer"),
+      },
+    ),
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [
+        {
+          lb_endpoints: [
+            {
+              endpoint: {
+                address: {
+                  envoy_internal_address: { server_listener_name: listener, endpoint_id: name },
+                },
+              },
+              ...endpoint,
+            },
+          ],
+        },
+      ],
+    },
+  };
+}
+
+const ORIGINAL_DST = "envoy.filters.listener.original_dst";
+
+/** Bootstrap of the Envoy in the waypoint's pod; `serverIp` is the server's pod. */
+export function waypointBootstrap(certificate: CertificateFiles, serverIp: string): object {
+  return {
+    admin: { address: { socket_address: { address: "127.0.0.1", port_value: 15000 } } },
+    bootstrap_extensions: [
+      typed("internal_listener", "bootstrap.internal_listener.v3.InternalListener"),
+    ],
+    static_resources: {
+      listeners: [terminate(certificate), main(), originate()],
+      clusters: [
+        internal("main_internal", "main_internal", {}, []),
+        internal(
+          "server",
+          "connect_originate",
+          {
+            metadata: {
+              filter_metadata: { [ORIGINAL_DST]: { local: `${serverIp}:${ports.http}` } },
+            },
+          },
+          [{ kind: { host: {} }, name: ORIGINAL_DST }],
+        ),
+        {
+          name: "connect_originate",
+          type: "ORIGINAL_DST",
+          lb_policy: "CLUSTER_PROVIDED",
+          connect_timeout: "10s",
+          original_dst_lb_config: { upstream_port_override: 15008 },
+          transport_socket: tls(certificate, "UpstreamTlsContext"),
+          typed_extension_protocol_options: {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+              "@type": `${extensions}.upstreams.http.v3.HttpProtocolOptions`,
+              explicit_http_config: { http2_protocol_options: { allow_connect: true } },
+            },
+          },
+        },
+      ],
+    },
+  };
+}
