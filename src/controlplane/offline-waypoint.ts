@@ -1,9 +1,5 @@
 /** What the control plane would tell a waypoint's pod about a set of objects, without running. Pure. */
-import { create, toBinary } from "@bufbuild/protobuf";
 import { type ObjectSnapshot, objectsOfKind } from "../shared/objects/source.ts";
-import { ClusterSchema } from "../shared/wire/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { ClusterLoadAssignmentSchema } from "../shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
-import { ListenerSchema } from "../shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
 import { allocateAddresses } from "./translate/auto-addresses.ts";
 import { ObjectTable } from "./translate/objects.ts";
 import type { RedirectedPods } from "./translate/redirection.ts";
@@ -41,11 +37,9 @@ export function offlineWaypointResources(
   });
   const view = buildView(sources, nodeOf(waypoint, snapshot, settings));
   return {
-    listeners: view.listeners.map((one) => toBinary(ListenerSchema, one)),
-    clusters: view.clusters.map((one) => toBinary(ClusterSchema, one)),
-    assignments: view.endpoints.map((one) =>
-      toBinary(ClusterLoadAssignmentSchema, create(ClusterLoadAssignmentSchema, one)),
-    ),
+    listeners: view.listeners.map(({ bytes }) => bytes),
+    clusters: view.clusters.map(({ bytes }) => bytes),
+    assignments: view.endpoints.map(({ bytes }) => bytes),
   };
 }
 

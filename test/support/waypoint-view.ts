@@ -1,5 +1,5 @@
 /** Objects → what one waypoint is told, as plain data. */
-import { create, type DescMessage, toBinary } from "@bufbuild/protobuf";
+import type { DescMessage } from "@bufbuild/protobuf";
 import { allocateAddresses } from "../../src/controlplane/translate/auto-addresses.ts";
 import { ObjectTable } from "../../src/controlplane/translate/objects.ts";
 import { ServiceBuilder } from "../../src/controlplane/translate/service-builder.ts";
@@ -8,6 +8,7 @@ import {
   type MeshSettings,
 } from "../../src/controlplane/translate/settings.ts";
 import { Translator } from "../../src/controlplane/translate/translate.ts";
+import type { Encoded } from "../../src/controlplane/translate/waypoint/encoded.ts";
 import type { WaypointNode } from "../../src/controlplane/translate/waypoint/node.ts";
 import { SourceBuilder, type Sources } from "../../src/controlplane/translate/waypoint/sources.ts";
 import { buildView, type WaypointView } from "../../src/controlplane/translate/waypoint/view.ts";
@@ -80,36 +81,20 @@ export function viewOf(
 
 export type PlainResources = Readonly<Record<string, unknown>>;
 
-/** Bytes and back, so that what is compared is what is sent. */
-function plain<D extends DescMessage>(
-  schema: D,
-  entries: readonly (readonly [string, Parameters<typeof toBinary<D>>[1]])[],
-): PlainResources {
+function plain(schema: DescMessage, resources: readonly Encoded[]): PlainResources {
   return Object.fromEntries(
-    entries.map(([name, message]) => [name, plainMessage(schema, toBinary(schema, message))]),
+    resources.map(({ name, bytes }) => [name, plainMessage(schema, bytes)]),
   );
 }
 
 export function plainClusters({ view }: TestView): PlainResources {
-  return plain(
-    ClusterSchema,
-    view.clusters.map((cluster) => [cluster.name, cluster]),
-  );
+  return plain(ClusterSchema, view.clusters);
 }
 
 export function plainListeners({ view }: TestView): PlainResources {
-  return plain(
-    ListenerSchema,
-    view.listeners.map((listener) => [listener.name, listener]),
-  );
+  return plain(ListenerSchema, view.listeners);
 }
 
 export function plainEndpoints({ view }: TestView): PlainResources {
-  return plain(
-    ClusterLoadAssignmentSchema,
-    view.endpoints.map((init) => {
-      const message = create(ClusterLoadAssignmentSchema, init);
-      return [message.clusterName, message];
-    }),
-  );
+  return plain(ClusterLoadAssignmentSchema, view.endpoints);
 }

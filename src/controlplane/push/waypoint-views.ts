@@ -2,14 +2,11 @@
  * What each waypoint is told: its clusters, endpoints and listeners as finished bytes. Instances that are told the same share
  * one view; a resource whose bytes did not change stays the same one, so that a change elsewhere sends nothing.
  */
-import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { ClusterSchema } from "../../shared/wire/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { ClusterLoadAssignmentSchema } from "../../shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
-import { ListenerSchema } from "../../shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
 import type { Node } from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
+import type { Encoded } from "../translate/waypoint/encoded.ts";
 import { viewKey } from "../translate/waypoint/node.ts";
 import type { Sources } from "../translate/waypoint/sources.ts";
-import { buildView } from "../translate/waypoint/view.ts";
+import { ViewBuilder } from "../translate/waypoint/view.ts";
 import { contentVersion, difference } from "./snapshot.ts";
 import {
   clusterType,
@@ -31,12 +28,17 @@ const nothing: Tables = {
   [listenerType]: emptyTable,
 };
 
+interface KnownView {
+  readonly builder: ViewBuilder;
+  readonly resources: WaypointResources;
+}
+
 export class WaypointViews {
   readonly #sources: () => Sources;
   readonly #clusterDomain: string;
   /** Made since the state last moved, and those of the state before. */
-  #current = new Map<string, WaypointResources>();
-  #previous = new Map<string, WaypointResources>();
+  #current = new Map<string, KnownView>();
+  #previous = new Map<string, KnownView>();
 
   /** `sources`: the mesh as the newest state has it; the same reference while nothing moved. */
   constructor(sources: () => Sources, clusterDomain: string) {
@@ -55,19 +57,15 @@ export class WaypointViews {
     const waypoint = waypointNode(node, sources, this.#clusterDomain);
     const key = viewKey(waypoint);
     const known = this.#current.get(key);
-    if (known !== undefined) return known;
-    const before = this.#previous.get(key)?.tables ?? nothing;
-    const view = buildView(sources, waypoint);
-    const assignments = view.endpoints.map((one) => create(ClusterLoadAssignmentSchema, one));
+    if (known !== undefined) return known.resources;
+    const previous = this.#previous.get(key);
+    const before = previous?.resources.tables ?? nothing;
+    const builder = previous?.builder ?? new ViewBuilder(waypoint);
+    const view = builder.build(sources);
     const tables = {
-      [clusterType]: encode(ClusterSchema, view.clusters, nameOf, before[clusterType]),
-      [endpointType]: encode(
-        ClusterLoadAssignmentSchema,
-        assignments,
-        ({ clusterName }) => clusterName,
-        before[endpointType],
-      ),
-      [listenerType]: encode(ListenerSchema, view.listeners, nameOf, before[listenerType]),
+      [clusterType]: tableOf(view.clusters, before[clusterType]),
+      [endpointType]: tableOf(view.endpoints, before[endpointType]),
+      [listenerType]: tableOf(view.listeners, before[listenerType]),
     };
     const changed = (type: WaypointTypeUrl) => difference(before[type], tables[type]);
     const resources: WaypointResources = {
@@ -78,27 +76,18 @@ export class WaypointViews {
         [listenerType]: changed(listenerType),
       },
     };
-    this.#current.set(key, resources);
+    this.#current.set(key, { builder, resources });
     return resources;
   }
 }
 
-function nameOf({ name }: { readonly name: string }): string {
-  return name;
-}
-
-function encode<D extends DescMessage>(
-  schema: D,
-  messages: readonly MessageShape<D>[],
-  nameOf: (message: MessageShape<D>) => string,
-  before: ResourceTable,
-): ResourceTable {
+/** Bytes that are the same, by reference or by content, stay the same resource. */
+function tableOf(encoded: readonly Encoded[], before: ResourceTable): ResourceTable {
   const byName = new Map<string, PushResource>();
-  for (const message of messages) {
-    const name = nameOf(message);
-    const bytes = toBinary(schema, message);
+  for (const { name, bytes } of encoded) {
     const known = before.byName.get(name);
-    const same = known !== undefined && Buffer.compare(known.bytes, bytes) === 0;
+    const same =
+      known !== undefined && (known.bytes === bytes || Buffer.compare(known.bytes, bytes) === 0);
     byName.set(name, same ? known : resource(name, bytes));
   }
   return { byName };

@@ -1,5 +1,6 @@
 /** Filters that stand in every waypoint's listeners with always the same content. */
 import type { JsonObject } from "@bufbuild/protobuf";
+import type { FilterSchema as ClusterFilterSchema } from "../../../shared/wire/gen/envoy/config/cluster/v3/filter_pb.js";
 import { HeaderValueOption_HeaderAppendAction } from "../../../shared/wire/gen/envoy/config/core/v3/base_pb.js";
 import type { FilterSchema } from "../../../shared/wire/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { FilterStateValue_SharedWithUpstream } from "../../../shared/wire/gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js";
@@ -32,8 +33,11 @@ export function typed(name: string, value: Packed) {
 
 /** For filters that only the reference's build has: their content as plain data. */
 function typedStruct(name: string, typeName: string, value: JsonObject) {
-  const typeUrl = `type.googleapis.com/${typeName}`;
-  return typed(name, pack(TypedStructSchema, { typeUrl, value }));
+  return typed(name, structOf(typeName, value));
+}
+
+function structOf(typeName: string, value: JsonObject): Packed {
+  return pack(TypedStructSchema, { typeUrl: `type.googleapis.com/${typeName}`, value });
 }
 
 const { ONCE, TRANSITIVE } = FilterStateValue_SharedWithUpstream;
@@ -140,11 +144,22 @@ export const upstreamPeer: HttpFilterInit = typedStruct(
   { upstream_discovery: discovery },
 );
 
+const exchange = {
+  typeName: "envoy.tcp.metadataexchange.config.MetadataExchange",
+  config: { protocol: "istio-peer-exchange", enable_discovery: true },
+} as const;
+
 export const metadataExchange: NetworkFilterInit = typedStruct(
   "istio.metadata_exchange",
-  "envoy.tcp.metadataexchange.config.MetadataExchange",
-  { protocol: "istio-peer-exchange", enable_discovery: true },
+  exchange.typeName,
+  exchange.config,
 );
+
+/** The same at the other end, for clusters. */
+export const metadataExchangeConfig: Init<typeof ClusterFilterSchema> = {
+  name: "istio.metadata_exchange",
+  typedConfig: structOf(exchange.typeName, exchange.config),
+};
 
 export const router: HttpFilterInit = typed("envoy.filters.http.router", pack(RouterSchema));
 

@@ -38,12 +38,10 @@ export class InstanceTable {
   build(
     workloads: ReadonlyMap<string, PublishedWorkload>,
     objects: ObjectTable,
-    wanted: ReadonlySet<ServiceKey>,
   ): ReadonlyMap<ServiceKey, readonly Instance[]> {
     const byService = new Map<ServiceKey, Instance[]>();
     for (const workload of workloads.values()) {
       for (const key of workload.services.keys()) {
-        if (!wanted.has(key)) continue;
         const instance = this.#instanceOf(workload, objects);
         const known = byService.get(key);
         if (known === undefined) byService.set(key, [instance]);

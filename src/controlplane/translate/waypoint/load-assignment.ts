@@ -185,7 +185,7 @@ function joinHostPort(host: string, port: number): string {
 }
 
 /** Waypoints and network gateways take tunnels by themselves; others when their node or they say so. */
-function supportsTunnel({ workload, labels }: Instance): boolean {
+export function supportsTunnel({ workload, labels }: Instance): boolean {
   return (
     labels[GATEWAY_MANAGED] === "istio.io-mesh-controller" ||
     workload.nativeTunnel ||

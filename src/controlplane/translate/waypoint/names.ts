@@ -23,13 +23,18 @@ export function clusterName(
   return `${direction}|${port}|${subset}|${hostname}`;
 }
 
+export interface ParsedClusterName {
+  readonly direction: string;
+  readonly hostname: string;
+  readonly port: number;
+  readonly subset: string;
+}
+
 /** `undefined` for names that are not made of four parts. */
-export function parseClusterName(
-  name: string,
-): { readonly hostname: string; readonly port: number; readonly subset: string } | undefined {
+export function parseClusterName(name: string): ParsedClusterName | undefined {
   const parts = name.split("|");
-  const [, port = "", subset = "", hostname = ""] = parts;
-  return parts.length === 4 ? { hostname, port: Number(port), subset } : undefined;
+  const [direction = "", port = "", subset = "", hostname = ""] = parts;
+  return parts.length === 4 ? { direction, hostname, port: Number(port), subset } : undefined;
 }
 
 /** A stat name ends with the sign that tells it from what is appended to it. */

@@ -62,12 +62,15 @@ export function serviceClusters(world: World, service: L7Service): readonly Clus
   return clusters;
 }
 
-interface ClusterRequest {
+export interface Discovered {
   readonly service: L7Service;
   readonly port: L7Port;
-  readonly protocol: "tcp" | "http";
   readonly subset: string;
   readonly policy: PortPolicy | undefined;
+}
+
+interface ClusterRequest extends Discovered {
+  readonly protocol: "tcp" | "http";
   readonly rule: MergedRule | undefined;
 }
 
@@ -78,7 +81,7 @@ function serviceCluster(world: World, request: ClusterRequest): Cluster | undefi
   const subset = request.subset === "" ? request.protocol : `${request.protocol}/${request.subset}`;
   const name = clusterName("inbound-vip", port.number, subset, service.hostname);
   const pool = applyPool(mesh, port, policy);
-  const discovered = discovery(world, request, name);
+  const discovered = discovery(world, request, name, false);
   if (discovered === undefined) return undefined;
   const http = withAutomaticNames(pool.http, policy);
   const cluster = create(ClusterSchema, {
@@ -130,14 +133,14 @@ const TYPES: Readonly<Record<Exclude<Resolution, "DynamicDns">, Cluster_Discover
   Passthrough: Cluster_DiscoveryType.ORIGINAL_DST,
 };
 
-export function discoveryType(service: L7Service): Cluster_DiscoveryType | undefined {
+function discoveryType(service: L7Service): Cluster_DiscoveryType | undefined {
   if (service.resolution === "DynamicDns") return undefined;
   if (service.resolution === "Dns" && service.raceFirstConnect)
     return Cluster_DiscoveryType.LOGICAL_DNS;
   return TYPES[service.resolution];
 }
 
-export function edsConfig(name: string): Partial<ClusterInit> {
+function edsConfig(name: string): Partial<ClusterInit> {
   return {
     edsClusterConfig: {
       serviceName: name,
@@ -150,10 +153,12 @@ export function edsConfig(name: string): Partial<ClusterInit> {
   };
 }
 
-function discovery(
+/** Undefined when names are to be resolved and there are none. */
+export function discovery(
   world: World,
-  { service, port, subset, policy }: ClusterRequest,
+  { service, port, subset, policy }: Discovered,
   name: string,
+  outbound: boolean,
 ): Partial<ClusterInit> | undefined {
   const type = discoveryType(service);
   if (type === undefined) return dynamicForwardProxy(world, service, policy);
@@ -162,7 +167,7 @@ function discovery(
     return originalDestination(port);
   const typed = { ...lb.fields, clusterDiscoveryType: { case: "type", value: type } as const };
   if (type === Cluster_DiscoveryType.EDS) return { ...typed, ...edsConfig(name) };
-  const request = { clusterName: name, service, port: port.number, subset, outbound: false };
+  const request = { clusterName: name, service, port: port.number, subset, outbound };
   const endpoints = dnsEndpoints(world, request);
   if (endpoints.length === 0) return undefined;
   return {
@@ -172,7 +177,7 @@ function discovery(
   };
 }
 
-export function originalDestination(port: L7Port): Partial<ClusterInit> {
+function originalDestination(port: L7Port): Partial<ClusterInit> {
   return {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,

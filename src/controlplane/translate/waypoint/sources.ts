@@ -1,12 +1,14 @@
 /** The mesh in the form in which all waypoints' views read it: made once for all of them, and again only where it changed. */
+import type { ServiceKey } from "../../../shared/model/workload.ts";
 import type { Kind, ObjectOf } from "../../../shared/objects/kinds.ts";
-import { Memo } from "../memo.ts";
+import { Memo, sameIngredients } from "../memo.ts";
 import type { ObjectTable } from "../objects.ts";
 import type { Surroundings } from "../service-builder.ts";
 import type { MeshSettings } from "../settings.ts";
 import type { PublishedWorkload } from "../workload-parts.ts";
 import { byAgeAndName } from "./age.ts";
 import { DestinationRules } from "./destination-rules.ts";
+import { type Instance, InstanceTable } from "./instances.ts";
 import { type Mesh, meshOf } from "./mesh.ts";
 import type { KeySets } from "./policies/tokens.ts";
 import {
@@ -16,7 +18,8 @@ import {
 } from "./routes/gateway-api/sources.ts";
 import { RouteTable } from "./routes/sources.ts";
 import { virtualServiceSources } from "./routes/virtual-services.ts";
-import { l7Service, ServiceDirectory } from "./services.ts";
+import { type L7Service, l7Service, ServiceDirectory } from "./services.ts";
+import { SidecarTls } from "./sidecar-tls.ts";
 import type { PolicyTables } from "./subject.ts";
 
 export interface Sources {
@@ -28,6 +31,9 @@ export interface Sources {
   readonly rules: DestinationRules;
   readonly routes: RouteTable;
   readonly policies: PolicyTables;
+  readonly sidecarTls: SidecarTls;
+  /** The endpoints of every service. */
+  readonly instances: ReadonlyMap<ServiceKey, readonly Instance[]>;
   /** What became of each route of the Gateway API. */
   readonly outcomes: readonly RouteOutcome[];
 }
@@ -42,6 +48,9 @@ export interface SourceInput {
 export class SourceBuilder {
   readonly #settings: MeshSettings;
   readonly #memo = new Memo<string, unknown>();
+  readonly #instances = new InstanceTable();
+  readonly #l7 = new Memo<ServiceKey, L7Service>();
+  #services: ServiceDirectory | undefined;
 
   constructor(settings: MeshSettings) {
     this.#settings = settings;
@@ -51,9 +60,7 @@ export class SourceBuilder {
     const mesh = this.#remember("mesh", [objects.ofKind("ConfigMap")], () =>
       meshOf(objects, this.#settings),
     );
-    const services = this.#remember("services", [around, objects.ofKind("Namespace")], () =>
-      directoryOf(around, objects),
-    );
+    const services = this.#directory(around, objects);
     const rules = this.#remember(
       "rules",
       [objects.ofKind("DestinationRule"), mesh],
@@ -67,6 +74,12 @@ export class SourceBuilder {
       () =>
         new RouteTable([...virtualServiceSources(virtualServices, mesh), ...gatewayApi.sources]),
     );
+    const peers = objects.ofKind("PeerAuthentication");
+    const sidecarTls = this.#remember(
+      "sidecar-tls",
+      [peers, mesh],
+      () => new SidecarTls(peers, mesh.rootNamespace),
+    );
     const policies = this.#policies(objects, keySets);
     this.#memo.endPass();
     return {
@@ -78,8 +91,23 @@ export class SourceBuilder {
       rules,
       routes,
       policies,
+      sidecarTls,
+      instances: this.#instances.build(workloads, objects),
       outcomes: gatewayApi.outcomes,
     };
+  }
+
+  /** The same reference while all services are the same. */
+  #directory(around: Surroundings, objects: ObjectTable): ServiceDirectory {
+    const services = [...around.services.byKey].map(([key, info]) => {
+      const annotations = objects.namespace(info.service.namespace)?.metadata.annotations;
+      return this.#l7.get(key, [info, annotations], () => l7Service(key, info, annotations ?? {}));
+    });
+    this.#l7.endPass();
+    const known = this.#services;
+    if (known === undefined || !sameIngredients(known.all, services))
+      this.#services = new ServiceDirectory(services);
+    return this.#services ?? new ServiceDirectory(services);
   }
 
   #gatewayApi(objects: ObjectTable, services: ServiceDirectory, mesh: Mesh): GatewayRoutes {
@@ -112,15 +140,6 @@ export class SourceBuilder {
     // Each key is only ever asked for with one type.
     return this.#memo.getByReference(key, ingredients, make) as T;
   }
-}
-
-function directoryOf(around: Surroundings, objects: ObjectTable): ServiceDirectory {
-  return new ServiceDirectory(
-    [...around.services.byKey].map(([key, info]) => {
-      const namespace = objects.namespace(info.service.namespace);
-      return l7Service(key, info, namespace?.metadata.annotations ?? {});
-    }),
-  );
 }
 
 function byNamespace<K extends Kind>(

@@ -85,6 +85,28 @@ export function tunnelTls(mesh: Mesh, furtherPrefixes: readonly string[] = []): 
   };
 }
 
+/** To the mesh's own sidecars, which expect these words of each other. */
+export function meshTls(
+  names: { readonly sni: string; readonly subjectAltNames: readonly string[] },
+  options: { readonly http2: boolean },
+): UpstreamTls {
+  return {
+    sni: names.sni,
+    commonTlsContext: {
+      tlsParams: { tlsMinimumProtocolVersion: TLSv1_2, tlsMaximumProtocolVersion: TLSv1_3 },
+      alpnProtocols: ["istio-peer-exchange", "istio", ...(options.http2 ? ["h2"] : [])],
+      tlsCertificateSdsSecretConfigs: [localSecret(OWN_CERTIFICATE)],
+      validationContextType: {
+        case: "combinedValidationContext",
+        value: {
+          defaultValidationContext: { matchSubjectAltNames: exactly(names.subjectAltNames) },
+          validationContextSdsSecretConfig: localSecret(MESH_ROOTS),
+        },
+      },
+    },
+  };
+}
+
 function exactly(names: readonly string[]) {
   return names.map((value) => ({ matchPattern: { case: "exact", value } }) as const);
 }

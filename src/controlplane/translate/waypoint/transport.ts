@@ -17,6 +17,11 @@ function socket(name: string, value: ReturnType<typeof pack>): TransportSocket {
 
 export const rawBuffer: TransportSocket = socket("raw_buffer", pack(RawBufferSchema));
 
+export const plainSocket: TransportSocket = socket(
+  "envoy.transport_sockets.raw_buffer",
+  pack(RawBufferSchema),
+);
+
 export function tlsSocket(
   name: string,
   context: MessageInitShape<typeof UpstreamTlsContextSchema>,
@@ -44,6 +49,18 @@ export function internalSocket(
 
 function ofHost(name: string) {
   return { kind: { kind: { case: "host", value: {} } }, name } as const;
+}
+
+/** As `tunnelSocket`, for a cluster that may be reached in several ways; metrics read what the cluster's metadata says. */
+export function matchedTunnelSocket(inner: TransportSocket): TransportSocket {
+  const ofCluster = { kind: { kind: { case: "cluster", value: {} } }, name: "istio" } as const;
+  return socket(
+    "envoy.transport_sockets.internal_upstream",
+    pack(InternalUpstreamTransportSchema, {
+      passthroughMetadata: [ofHost(ORIGINAL_DST_METADATA), ofCluster, ofHost("istio")],
+      transportSocket: inner,
+    }),
+  );
 }
 
 /** As `internalSocket`, with the endpoint's metadata: where the tunnel shall lead. */

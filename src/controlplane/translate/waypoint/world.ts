@@ -6,6 +6,7 @@ import type { Mesh } from "./mesh.ts";
 import type { WaypointNode } from "./node.ts";
 import type { RouteTable } from "./routes/sources.ts";
 import type { L7Service, ServiceDirectory } from "./services.ts";
+import type { SidecarTls } from "./sidecar-tls.ts";
 
 export interface World {
   readonly mesh: Mesh;
@@ -15,6 +16,7 @@ export interface World {
   readonly own: ReadonlyMap<string, L7Service>;
   readonly rules: DestinationRules;
   readonly routes: RouteTable;
+  readonly sidecarTls: SidecarTls;
   readonly instances: ReadonlyMap<ServiceKey, readonly Instance[]>;
 }
 

@@ -1,4 +1,5 @@
 /** What of a request a route looks at. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
   HttpMatchSpec,
   StringMatch,
@@ -103,7 +104,10 @@ export function isCatchAll({
   headers = [],
   queryParameters = [],
   dynamicMetadata = [],
-}: RouteMatchInit): boolean {
+}: Pick<
+  MessageInitShape<typeof RouteMatchSchema>,
+  "pathSpecifier" | "headers" | "queryParameters" | "dynamicMetadata"
+>): boolean {
   if (headers.length + queryParameters.length + dynamicMetadata.length > 0) return false;
   switch (pathSpecifier?.case) {
     case "prefix":

@@ -59,8 +59,8 @@ function parentOf(
   const labels = waypointLabels(object, context);
   if (isOfAnotherController(labels, namespace, context)) return undefined;
   const hosts =
-    object.kind === "ServiceEntry"
-      ? object.spec.hosts
+    kind === "ServiceEntry"
+      ? (objects.find("ServiceEntry", namespace, ref.name)?.spec.hosts ?? [])
       : [`${ref.name}.${namespace}.svc.${clusterDomain}`];
   const waypointFault = isUsed(labels[USE_WAYPOINT]) ? undefined : NO_LABEL;
   return { ref, kind, hosts, denied: undefined, waypointFault };

@@ -113,7 +113,8 @@ function atPort(rule: HttpRouteSpec, port: number): HttpRouteSpec {
 }
 
 function merged(pieces: readonly Piece[], exportTo: readonly string[]): readonly RouteSource[] {
-  const byKey = Map.groupBy(pieces, ({ key }) => key);
+  const byKey = new Map<string, Piece[]>();
+  for (const piece of pieces) byKey.set(piece.key, [...(byKey.get(piece.key) ?? []), piece]);
   return [...byKey].flatMap(([key, all]) => {
     const inOrder = [...all].sort((a, b) => byAge(a.route, b.route));
     const [first] = inOrder;
