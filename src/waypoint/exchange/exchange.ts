@@ -31,6 +31,7 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
   #early: EarlyBody | undefined;
   #deadlines: Deadlines | undefined;
   #redirects = 0;
+  #answerIsWhole = false;
 
   start(endStream: boolean): void {
     const { chain, head, deps } = this;
@@ -40,7 +41,7 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
     this.#trace = deps.telemetry.start(chain, head, this.downstream);
     if (this.isGrpc) deps.telemetry.watch(chain, this);
     this.#deadlines = new Deadlines(this, chain.http);
-    if (endStream) this.#deadlines?.requestEnded();
+    if (endStream) this.#arrived();
     const refusal = checkRequest(head, chain.http);
     if (refusal !== undefined) {
       this.localReply(refusal);
@@ -75,7 +76,7 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
   end(trailers: Fields | undefined): void {
     if (this.#state === "over") return;
     this.#requestEnded = true;
-    this.#deadlines?.requestEnded();
+    this.#arrived();
     if (this.router !== undefined) {
       this.router.end(trailers);
       return;
@@ -142,6 +143,7 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
 
   answerEnd(trailers: Fields | undefined): void {
     this.trailers = trailers;
+    this.#answerIsWhole = true;
     this.stream.end(trailers);
   }
 
@@ -163,6 +165,7 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
     if (body !== undefined) {
       this.bytesSent += body.length;
       this.stream.body(body, 0, body.length);
+      this.#answerIsWhole = true;
       this.stream.end(undefined);
     }
     this.#finish();
@@ -203,10 +206,18 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
   // RecordSource
 
   record(): StreamRecord {
-    return httpRecord(this, this.router?.upstreamRecord());
+    const durationMs = this.sinceStartMs();
+    // An answer is over with its last octet, and so is its request.
+    if (this.#answerIsWhole) this.moments.responseLastSentMs = durationMs;
+    return httpRecord(this, durationMs, this.router?.upstreamRecord());
   }
 
   // Within.
+
+  #arrived(): void {
+    this.#deadlines?.requestEnded();
+    this.moments.requestEndMs = this.sinceStartMs();
+  }
 
   #answerExpect(): void {
     const { fields } = this.head;
@@ -339,6 +350,8 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
       fields.append("server", serverName);
     this.deps.telemetry.answer(chain, this.head, head, this.#trace, this.operation);
     this.status = head.status;
+    this.moments.responseFirstSentMs = this.sinceStartMs();
+    this.#answerIsWhole = endStream;
     this.stream.head(head, endStream);
   }
 

@@ -16,6 +16,7 @@ import { selectRoute } from "../routing/select.ts";
 import type { Clusters } from "../upstream/upstream.ts";
 import type { ExchangeDeps } from "./deps.ts";
 import { isGrpc, MessageCounter } from "./grpc.ts";
+import { Moments } from "./moments.ts";
 import type { Router } from "./router.ts";
 
 export type MetadataValues = { readonly [key: string]: MetadataValue };
@@ -35,6 +36,7 @@ export abstract class RequestFacts implements RequestContext, FormatFacts {
   readonly isGrpc: boolean;
   readonly startWallMs: number;
   readonly startMs: number;
+  readonly moments = new Moments();
   readonly originalPath: string;
   response: ResponseHead | undefined;
   metadata: ReadonlyMap<string, MetadataValues> = noMetadata;
@@ -110,6 +112,11 @@ export abstract class RequestFacts implements RequestContext, FormatFacts {
 
   clearRoute(): void {
     this.#route = "unknown";
+  }
+
+  /** Milliseconds since the request began. */
+  sinceStartMs(): number {
+    return this.clock.monotonicMs() - this.startMs;
   }
 
   setMetadata(namespace: string, values: MetadataValues): void {

@@ -7,6 +7,7 @@ import type { HttpChain } from "../model/chain.ts";
 import type { Forward } from "../model/route.ts";
 import type { FormatFacts } from "../routing/format.ts";
 import type { Clusters } from "../upstream/upstream.ts";
+import type { Moments } from "./moments.ts";
 
 /** Is its own facts for header formats. */
 export interface RouterHost extends RequestContext, FormatFacts {
@@ -14,6 +15,9 @@ export interface RouterHost extends RequestContext, FormatFacts {
   readonly stream: ServerStream;
   readonly clusters: Clusters;
   readonly isGrpc: boolean;
+  readonly moments: Moments;
+  /** Milliseconds since the request began. */
+  sinceStartMs(): number;
   /** For formats; set before the answer's head is worked on. */
   response: ResponseHead | undefined;
   /** Trace headers for the attempt that begins. */

@@ -8,7 +8,11 @@ import type { StreamRecord, UpstreamRecord } from "../telemetry/record.ts";
 import type { ExchangeDeps } from "./deps.ts";
 import type { Exchange } from "./exchange.ts";
 
-export function httpRecord(exchange: Exchange, upstream: UpstreamRecord | undefined): StreamRecord {
+export function httpRecord(
+  exchange: Exchange,
+  durationMs: number,
+  upstream: UpstreamRecord | undefined,
+): StreamRecord {
   const { stream, deps, downstream, response, trailers } = exchange;
   return {
     kind: "http",
@@ -16,7 +20,8 @@ export function httpRecord(exchange: Exchange, upstream: UpstreamRecord | undefi
     downstream,
     source: deps.sourcePeer(downstream),
     startWallMs: exchange.startWallMs,
-    durationMs: deps.clock.monotonicMs() - exchange.startMs,
+    durationMs,
+    timing: exchange.moments,
     bytesReceived: exchange.bytesReceived,
     bytesSent: exchange.bytesSent,
     wireBytesReceived: stream.wireBytesReceived,

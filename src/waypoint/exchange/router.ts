@@ -3,7 +3,7 @@
  * router filter (source/common/router/router.cc) is the measure for order, conditions and words.
  */
 import type { Timer } from "../../shared/base/clock.ts";
-import type { Fields, LocalReply, ResponseFlag, ResponseHead } from "../http/message.ts";
+import type { Fields, LocalReply, ResponseHead } from "../http/message.ts";
 import type { Forward, Route, WeightedCluster } from "../model/route.ts";
 import type { FormatUpstream } from "../routing/format.ts";
 import { finalizeRequest, finalizeResponse } from "../routing/forward.ts";
@@ -12,17 +12,11 @@ import type { UpstreamRecord } from "../telemetry/record.ts";
 import type { AttemptOutcome, Cluster, PickFacts } from "../upstream/upstream.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
 import { BodyCopy } from "./body-copy.ts";
+import { failureReply, noEndpoint, outcomeOf } from "./failure-reply.ts";
 import { grpcStatusIn } from "./grpc.ts";
 import type { RouterHost } from "./host.ts";
 import { Mirrors } from "./mirrors.ts";
-import {
-  type Failure,
-  flagOf,
-  resetBody,
-  resetDetails,
-  statusOf,
-  transportReason,
-} from "./resets.ts";
+import { type Failure, flagOf, resetDetails, transportReason } from "./resets.ts";
 import { Retries, type RetryVerdict } from "./retries.ts";
 import { retryRules } from "./retry-policy.ts";
 import { finalTimeouts, type Timeouts } from "./timeouts.ts";
@@ -98,6 +92,8 @@ export class Router implements AttemptOwner {
     const attempt = this.#attempt;
     this.#requestIsWhole();
     attempt?.sendEnd(trailers);
+    if (attempt?.isConnected)
+      this.#host.moments.upstreamLastSentMs = this.#host.moments.requestEndMs;
     if (attempt?.isConnected && attempt === this.#attempt) this.#armTryTimer();
   }
 
@@ -124,6 +120,7 @@ export class Router implements AttemptOwner {
       address: attempt?.endpoint.address,
       hostText: attempt?.endpoint.hostText,
       localAddress: attempt?.localAddress,
+      protocol: attempt?.protocol,
       peer: attempt?.endpoint.peer,
       failureReason: this.#failureReason,
       attempts: this.#attempts,
@@ -141,6 +138,9 @@ export class Router implements AttemptOwner {
   // AttemptOwner
 
   attemptConnected(): void {
+    const { moments } = this.#host;
+    moments.upstreamFirstSentMs = this.#host.sinceStartMs();
+    if (this.#requestEnded) moments.upstreamLastSentMs = moments.upstreamFirstSentMs;
     if (this.#requestEnded) this.#armTryTimer();
   }
 
@@ -154,6 +154,9 @@ export class Router implements AttemptOwner {
   attemptHead(head: ResponseHead, endStream: boolean): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
+    const { moments } = this.#host;
+    moments.upstreamFirstReceivedMs = this.#host.sinceStartMs();
+    if (endStream) moments.upstreamLastReceivedMs = moments.upstreamFirstReceivedMs;
     this.#noteServiceTime();
     const grpcStatus = this.#host.isGrpc ? grpcStatusIn(head.fields) : undefined;
     if (!this.#host.isGrpc || endStream || grpcStatus !== undefined)
@@ -176,7 +179,7 @@ export class Router implements AttemptOwner {
     this.#host.response = head;
     finalizeResponse(route, weighted, head, this.#host);
     this.#host.answer(head, endStream);
-    if (endStream) this.#complete(undefined);
+    if (endStream) this.#complete();
   }
 
   attemptBody(bytes: Buffer, start: number, end: number): boolean {
@@ -187,8 +190,9 @@ export class Router implements AttemptOwner {
     const attempt = this.#attempt;
     if (attempt !== undefined && this.#host.isGrpc && trailers !== undefined)
       this.#report(attempt, { kind: "status", status: 200, grpcStatus: grpcStatusIn(trailers) });
+    this.#host.moments.upstreamLastReceivedMs = this.#host.sinceStartMs();
     this.#host.answerEnd(trailers);
-    this.#complete(trailers);
+    this.#complete();
   }
 
   attemptFailed(failure: Failure): void {
@@ -223,6 +227,7 @@ export class Router implements AttemptOwner {
       return;
     }
     this.#attempts++;
+    if (this.#attempts > 1) host.moments.attemptBegins();
     const attempt = new Attempt(this, picked.endpoint);
     this.#attempt = attempt;
     this.#last = attempt;
@@ -339,7 +344,7 @@ export class Router implements AttemptOwner {
 
   // Endings.
 
-  #complete(_trailers: Fields | undefined): void {
+  #complete(): void {
     this.#attempt?.finished(this.#requestEnded);
     this.#attempt = undefined;
     this.#over();
@@ -372,29 +377,3 @@ export class Router implements AttemptOwner {
 }
 
 const noEndpoints: PickFacts["tried"] = [];
-
-function outcomeOf(failure: Failure): AttemptOutcome {
-  const local = failure.kind === "connection-failure" || failure.kind === "connection-timeout";
-  return { kind: local ? "local-origin-failure" : "reset" };
-}
-
-function noEndpoint(flag: ResponseFlag): LocalReply {
-  if (flag === "UO") return failureReply({ kind: "overflow" }, false);
-  return {
-    status: 503,
-    body: "no healthy upstream",
-    details: "no_healthy_upstream",
-    flags: [flag],
-  };
-}
-
-function failureReply(failure: Failure, retried: boolean): LocalReply {
-  const reply = {
-    status: statusOf(failure),
-    body: resetBody(failure, retried),
-    details: resetDetails(failure, false),
-    flags: [flagOf(failure)],
-  };
-  if (failure.kind !== "overflow") return reply;
-  return { ...reply, fields: [["x-envoy-overloaded", "true"]] };
-}

@@ -78,6 +78,7 @@ export class Upstreamed implements BodyWriter {
 
 export class FakeCluster implements Cluster {
   readonly name: string;
+  readonly statName: string;
   readonly service = undefined;
   readonly requests: Upstreamed[] = [];
   readonly outcomes: AttemptOutcome[] = [];
@@ -90,6 +91,7 @@ export class FakeCluster implements Cluster {
 
   constructor(name: string) {
     this.name = name;
+    this.statName = `${name};`;
   }
 
   tryStartRetry(): RetryPermit | undefined {

@@ -374,3 +374,44 @@ test("100-continue: passed up and down, or answered here", () => {
   assert.deepEqual(answered.interims, [100]);
   assert.equal(answered.cluster.last.head.fields.has("expect"), false);
 });
+
+test("a record tells when what happened, by which protocol, and the cluster's other name", async () => {
+  const under = new ExchangeUnderTest(chain);
+  under.start(false);
+  const { last } = under.cluster;
+  await under.clock.advance(10);
+  last.connected();
+  await under.clock.advance(20);
+  under.exchange.end(undefined);
+  await under.clock.advance(40);
+  last.receiver.head({ status: 200, fields: new Fields() }, false);
+  await under.clock.advance(80);
+  last.receiver.end(undefined);
+  const [record] = under.records;
+  assert.equal(record?.upstream?.protocol, "HTTP/1.1");
+  assert.equal(record?.upstream?.statName, "web;");
+  assert.deepEqual(
+    { ...record?.timing },
+    {
+      requestEndMs: 30,
+      upstreamFirstSentMs: 10,
+      upstreamLastSentMs: 30,
+      upstreamFirstReceivedMs: 70,
+      upstreamLastReceivedMs: 150,
+      responseFirstSentMs: 70,
+      responseLastSentMs: 150,
+    },
+  );
+});
+
+test("an answer of ours has no moments upstream, a broken one no end", () => {
+  const none = new ExchangeUnderTest(chainOf([])).start();
+  assert.equal(none.records[0]?.timing?.upstreamFirstReceivedMs, undefined);
+  assert.equal(none.records[0]?.timing?.responseLastSentMs, 0);
+  const broken = new ExchangeUnderTest(chain).start();
+  broken.cluster.last.connected().receiver.head({ status: 200, fields: new Fields() }, false);
+  broken.cluster.last.receiver.reset({ kind: "remote-reset" });
+  assert.equal(broken.records[0]?.timing?.responseFirstSentMs, 0);
+  assert.equal(broken.records[0]?.timing?.responseLastSentMs, undefined);
+  assert.equal(broken.records[0]?.timing?.upstreamLastReceivedMs, undefined);
+});
