@@ -1,5 +1,5 @@
 /** What a policy may ask about: a request's context or a connection's fits. */
-import { ipToBytes, parseIp } from "../../../shared/net/ip.ts";
+import { parseIp } from "../../../shared/net/ip.ts";
 import type { RequestHead } from "../../http/message.ts";
 import type { DownstreamInfo } from "../../http/stream.ts";
 import type { MetadataValue } from "../filter.ts";
@@ -9,12 +9,6 @@ export interface Facts {
   readonly metadata: ReadonlyMap<string, { readonly [key: string]: MetadataValue }>;
   /** Absent for connections. */
   readonly head?: RequestHead;
-}
-
-/** Octets of an address; undefined when the text is none, which no prefix contains. */
-export function addressBytes(text: string): Uint8Array | undefined {
-  const ip = parseIp(text);
-  return ip === undefined ? undefined : ipToBytes(ip);
 }
 
 /**

@@ -2,7 +2,8 @@
 import { type Cidr, cidrContainsBytes } from "../../../shared/net/cidr.ts";
 import { matchesHeader, matchesMetadata, matchesString } from "../../routing/match.ts";
 import type { Condition } from "./condition.ts";
-import { addressBytes, type Facts, pathOf, remoteAddress } from "./facts.ts";
+import { type Facts, pathOf, remoteAddress } from "./facts.ts";
+import { addressBytes, matchesIdentity } from "./remembered.ts";
 
 export function holds(condition: Condition, facts: Facts): boolean {
   switch (condition.kind) {
@@ -43,12 +44,12 @@ function leafHolds(leaf: Leaf, facts: Facts): boolean {
     case "peer-principal":
       return (
         downstream.peerPrincipal !== undefined &&
-        matchesString(leaf.matcher, downstream.peerPrincipal)
+        matchesIdentity(leaf.matcher, downstream.peerPrincipal)
       );
     case "authenticated":
       return (
         downstream.peerPrincipal !== undefined &&
-        (leaf.matcher === undefined || matchesString(leaf.matcher, downstream.peerPrincipal))
+        (leaf.matcher === undefined || matchesIdentity(leaf.matcher, downstream.peerPrincipal))
       );
     case "source-ip":
       return contains(leaf.cidr, downstream.source.ip);
