@@ -5,7 +5,7 @@
 prepare_npm
 prepare_tools ip:iproute2 nft:nftables unshare:util-linux h2load:nghttp2-client openssl:openssl dig:bind9-dnsutils
 # Independent peers: the tests with one that cannot be had are skipped by name.
-prepare_tools protoc:protobuf-compiler kdig:knot-dnsutils || true
+prepare_tools protoc:protobuf-compiler kdig:knot-dnsutils curl:curl nginx:nginx-light python3:python3-venv || true
 prepare_envoy
 prepare_xds_python
 prepare_h2spec
