@@ -285,6 +285,20 @@ test("a filter that is fetched apart, or switched off, is refused", () => {
   );
 });
 
+test("grpc_web is taken and told: its requests go on untranslated", () => {
+  const typeUrl = "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
+  const value = { $typeName: "google.protobuf.Any" as const, typeUrl, value: new Uint8Array() };
+  const web = create(HttpFilterSchema, {
+    name: "w",
+    configType: { case: "typedConfig", value },
+  });
+  const notes = new Notes();
+  assert.equal(compileHttpFilter(web, "f", notes, environment).kind, "elsewhere");
+  assert.deepEqual(notes.decorations, [
+    "f.typed_config: grpc-web requests are not translated to gRPC; they go on as they are",
+  ]);
+});
+
 test("octets that are no message are refused", () => {
   const typedConfig = {
     case: "typedConfig" as const,
