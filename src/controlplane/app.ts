@@ -17,6 +17,8 @@ import { servingNames } from "./ca/serving-names.ts";
 import type { ControlPlaneConfig } from "./config.ts";
 import { debugRoutes } from "./debug/routes.ts";
 import { listenGrpc } from "./grpc-server.ts";
+import { fetchText } from "./keys/fetch-text.ts";
+import { KeyStore } from "./keys/key-store.ts";
 import { MeshModel } from "./mesh-model.ts";
 import { type ControlPlaneMetrics, createControlPlaneMetrics } from "./metrics.ts";
 import { DiscoveryServer } from "./push/discovery-server.ts";
@@ -144,10 +146,18 @@ async function openMesh(
   cleanups.push(() => objects.close());
   const redirections = await RedirectionSource.open(config.configPath, clock, sourceLog);
   cleanups.push(() => redirections.close());
+  const keys = new KeyStore({
+    clock,
+    log: log.scope("keys"),
+    fetchText,
+    changed: () => follow(),
+  });
+  cleanups.push(() => keys.close());
   const model = new MeshModel(
     {
       clock,
       log: log.scope("model"),
+      keys,
       objects,
       redirected: () => redirections.redirected,
       addresses: new AddressStore(config.stateDir, log),

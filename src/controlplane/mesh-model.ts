@@ -4,6 +4,8 @@ import { formatSpiffe } from "../shared/identity/spiffe.ts";
 import { podServiceAccount } from "../shared/objects/kinds.ts";
 import { type ObjectSource, objectsOfKind } from "../shared/objects/source.ts";
 import type { Logger } from "../shared/telemetry/logger.ts";
+import type { KeyStore } from "./keys/key-store.ts";
+import { neededKeys } from "./keys/needed.ts";
 import { SnapshotBuilder } from "./push/snapshot.ts";
 import {
   addressType,
@@ -23,12 +25,11 @@ export interface MeshModelDeps {
   readonly objects: ObjectSource;
   readonly redirected: () => RedirectedPods;
   readonly addresses: AddressStore;
+  readonly keys: KeyStore;
   readonly publish: (snapshot: PushSnapshot, change: SnapshotChange) => void;
   /** Duration of one step, for metrics. */
   readonly stepTook: (milliseconds: number) => void;
 }
-
-const noKeySets: ReadonlyMap<string, string> = new Map();
 
 export class MeshModel {
   readonly #deps: MeshModelDeps;
@@ -52,7 +53,10 @@ export class MeshModel {
     if (this.#sources === undefined) {
       const parts = this.#translator.last;
       if (parts === undefined) throw new Error("there is no state yet");
-      this.#sources = this.#sourceBuilder.build({ ...parts, keySets: noKeySets });
+      this.#sources = this.#sourceBuilder.build({
+        ...parts,
+        keySets: this.#deps.keys.current,
+      });
     }
     return this.#sources;
   }
@@ -67,9 +71,10 @@ export class MeshModel {
 
   /** Translates what the sources say now and publishes the difference. */
   update(): void {
-    const { clock, log, objects } = this.#deps;
+    const { clock, log, objects, keys } = this.#deps;
     const startedMs = clock.monotonicMs();
     const current = objects.snapshot;
+    keys.want(neededKeys(current.objects.values()));
     this.#state = this.#translator.translate({
       objects: current.objects,
       redirected: this.#deps.redirected(),
