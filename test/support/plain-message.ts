@@ -1,6 +1,6 @@
 /** Messages as plain data for comparison: Anys opened, and fields that our copy of the API does not know kept. */
-import { globSync } from "node:fs";
-import { resolve } from "node:path";
+import { readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
 import {
   createRegistry,
   type DescFile,
@@ -14,10 +14,11 @@ const generated = resolve(import.meta.dirname, "../../src/shared/wire/gen");
 
 async function loadRegistry(): Promise<Registry> {
   const files: DescFile[] = [file_google_protobuf_wrappers];
-  for (const path of globSync(`${generated}/**/*_pb.js`)) {
-    const module = (await import(path)) as Record<string, unknown>;
-    for (const [name, value] of Object.entries(module))
-      if (name.startsWith("file_")) files.push(value as DescFile);
+  const names = readdirSync(generated, { recursive: true, encoding: "utf8" });
+  for (const name of names.filter((one) => one.endsWith("_pb.js"))) {
+    const module = (await import(join(generated, name))) as Record<string, unknown>;
+    for (const [key, value] of Object.entries(module))
+      if (key.startsWith("file_")) files.push(value as DescFile);
   }
   return createRegistry(...files);
 }
