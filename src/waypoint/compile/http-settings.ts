@@ -1,4 +1,7 @@
 /** HttpConnectionManager → HttpSettings: everything but routes, filters and telemetry (wire/waypoint.md section 3.4). */
+
+import { cidrOf } from "../../shared/net/cidr.ts";
+import { parseIp } from "../../shared/net/ip.ts";
 import {
   type Http1ProtocolOptions,
   Http1ProtocolOptionsSchema,
@@ -11,10 +14,12 @@ import {
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManager_ForwardClientCertDetails as ForwardCert,
   type HttpConnectionManager,
+  HttpConnectionManager_InternalAddressConfigSchema,
   HttpConnectionManager_UpgradeConfigSchema,
   HttpConnectionManagerSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from "../../shared/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { privateRanges } from "../exchange/internal.ts";
 import type { HttpSettings } from "../model/chain.ts";
 import { milliseconds, typeOf } from "./cluster-values.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "./notes.ts";
@@ -48,6 +53,8 @@ const managerFields = {
     "path_with_escaped_slashes_action",
     "request_id_extension",
     "append_x_forwarded_port",
+    "internal_address_config",
+    "skip_xff_append",
   ],
   decorative: [
     "stat_prefix",
@@ -57,9 +64,6 @@ const managerFields = {
     "flush_access_log_on_new_request",
     // The inner connection is not TLS: there is no certificate whose details could be set.
     "set_current_client_cert_details",
-    // What is internal does not matter where the remote address is not used.
-    "internal_address_config",
-    "skip_xff_append",
     "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
     // A bad message ends its stream at least.
     "stream_error_on_invalid_http_message",
@@ -119,7 +123,38 @@ export function compileHttpSettings(
     ),
     suppressEnvoyHeaders,
     useRemoteAddress: manager.useRemoteAddress ?? false,
+    skipXffAppend: manager.skipXffAppend,
+    internalRanges: internalRanges(manager, at(path, "internal_address_config"), notes),
   };
+}
+
+const internalFields = {
+  used: ["cidr_ranges"],
+  // A tunnel does not come from a Unix socket.
+  decorative: ["unix_sockets"],
+};
+
+function internalRanges(
+  { internalAddressConfig: config }: HttpConnectionManager,
+  path: Path,
+  notes: Notes,
+): HttpSettings["internalRanges"] {
+  if (config === undefined) return [];
+  checkFields(
+    config,
+    HttpConnectionManager_InternalAddressConfigSchema,
+    path,
+    notes,
+    internalFields,
+  );
+  if (config.cidrRanges.length === 0) return privateRanges;
+  return config.cidrRanges.map(({ addressPrefix, prefixLen }, index) => {
+    const ip = parseIp(addressPrefix);
+    const range = ip === undefined ? undefined : cidrOf(ip, prefixLen ?? 0);
+    if (range === undefined)
+      throw new CompileError(item(path, "cidr_ranges", index), "is not a range of addresses");
+    return range;
+  });
 }
 
 function named<Value>(names: Readonly<Record<number, Value>>, value: number, path: Path): Value {

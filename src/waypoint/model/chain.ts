@@ -1,4 +1,5 @@
 /** What a destination leads to (wire/waypoint.md sections 3.3 to 3.5); compiled by compile/main-listener.ts. */
+import type { Cidr } from "../../shared/net/cidr.ts";
 import type { HttpFilter, NetworkFilter } from "../filters/filter.ts";
 import type { AccessLog, StatsConfig, TracingConfig } from "../telemetry/config.ts";
 import type { HashPolicy, RouteTable } from "./route.ts";
@@ -83,7 +84,12 @@ export interface HttpSettings {
     | "sanitize-set"
     | "always-forward-only";
   readonly suppressEnvoyHeaders: boolean;
+  /** The connection's address is the client's, whatever x-forwarded-for says. */
   readonly useRemoteAddress: boolean;
+  /** x-forwarded-for stays as it is where the connection's address counts. */
+  readonly skipXffAppend: boolean;
+  /** Addresses of clients that may instruct the proxy by x-envoy- fields; empty: nobody may. */
+  readonly internalRanges: readonly Cidr[];
 }
 
 export interface TcpChain {

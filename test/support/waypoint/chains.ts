@@ -33,6 +33,8 @@ export const plainSettings: HttpSettings = {
   forwardClientCert: "sanitize",
   suppressEnvoyHeaders: false,
   useRemoteAddress: false,
+  skipXffAppend: false,
+  internalRanges: [],
 };
 
 export function forwardTo(cluster: string, changes: Partial<Forward> = {}): Forward {
