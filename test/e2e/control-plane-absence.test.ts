@@ -2,7 +2,7 @@ import "../support/sandbox.ts";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { underLoad } from "../../src/cli/demo/scenes/enrollment.ts";
+import { underLoad } from "../../src/cli/demo/scenes/load.ts";
 import { eventually, type Stage } from "../../src/cli/demo/stage.ts";
 import { closeStage, configDump, http, openStage, untilAnswers } from "../support/stage.ts";
 

@@ -2,7 +2,7 @@ import "../support/sandbox.ts";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { DATABASE_PORT } from "../../src/cli/demo/apps/protocol.ts";
-import { underLoad } from "../../src/cli/demo/scenes/enrollment.ts";
+import { underLoad } from "../../src/cli/demo/scenes/load.ts";
 import { eventually, type Stage } from "../../src/cli/demo/stage.ts";
 import { isReady } from "../../src/cli/world/mesh.ts";
 import { program } from "../support/program.ts";

@@ -12,7 +12,11 @@ const ENROLLMENT_DEADLINE_MS = 20_000;
 export async function openStage(
   options: StageOptions & { readonly enrolled?: boolean } = {},
 ): Promise<Stage> {
-  const listener = { onAccess: () => undefined, onRequest: () => undefined };
+  const listener = {
+    onAccess: () => undefined,
+    onWaypoint: () => undefined,
+    onRequest: () => undefined,
+  };
   const stage = await Stage.open(program, listener, options);
   if (options.enrolled !== false) await enroll(stage, true);
   return stage;

@@ -68,6 +68,7 @@ async function openStage(program: readonly string[], picture: Picture): Promise<
   try {
     return await Stage.open(program, {
       onAccess: (entry) => picture.addAccess(entry),
+      onWaypoint: (entry) => picture.addWaypoint(entry),
       onRequest: (event) => picture.addRequest(event),
     });
   } catch (thrown) {
@@ -117,6 +118,11 @@ async function refreshPicture(stage: Stage, picture: Picture, display: Display):
     const { pod, process: child } = stage.mesh.ztunnel(node);
     picture.setZtunnel(node, pod.name, child.residentKib() / 1024);
   }
+  picture.setWaypoints(
+    new Map(
+      stage.waypoints.running.map(({ pod, process: child }) => [pod, child.residentKib() / 1024]),
+    ),
+  );
   display.show(picture.state());
 }
 

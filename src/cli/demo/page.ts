@@ -17,14 +17,14 @@ export const pageHtml = `<!doctype html>
   .pod b { min-width: 7rem; } .pod span { min-width: 7rem; opacity: .75; }
   table { border-collapse: separate; border-spacing: 0; width: 100%; }
   th { text-align: left; font-weight: 600; opacity: .7; } td, th { padding: .1rem .75rem .1rem 0; vertical-align: top; }
-  .ok { color: var(--ok); } .bad { color: var(--bad); } .tunnel { color: var(--tunnel); } .plain { color: var(--plain); }
+  .ok { color: var(--ok); } .bad { color: var(--bad); } .tunnel, .request { color: var(--tunnel); } .plain { color: var(--plain); }
   .off { opacity: .55; } ol { list-style: none; margin: 0; padding: 0; } li { padding: .15rem 0; }
   li small { display: block; opacity: .7; padding-left: 1.6rem; overflow-wrap: anywhere; } li i { display: inline-block; width: 1.6rem; font-style: normal; }
 </style>
 <header><h1>ambit demo</h1><div id="clock">waiting for the mesh</div></header>
 <p id="note"></p>
 <h2>World</h2><div class="nodes" id="nodes"></div>
-<h2>Connections</h2><table><thead><tr><th>from</th><th>to</th><th>how</th><th>identity</th><th>count</th><th>outcome</th></tr></thead><tbody id="connections"></tbody></table>
+<h2>Connections</h2><table><thead><tr><th>from</th><th>to</th><th>how</th><th>identity or request</th><th>count</th><th>outcome</th></tr></thead><tbody id="connections"></tbody></table>
 <h2>Scenes</h2><ol id="scenes"></ol>
 <script>
   const el = (tag, cls, text) => { const e = document.createElement(tag); if (cls) e.className = cls; if (text !== undefined) e.textContent = text; return e; };
@@ -35,12 +35,12 @@ export const pageHtml = `<!doctype html>
     box.append(el("h3", "", n.name + "  " + n.ip + (n.ztunnel ? "  ztunnel " + n.ztunnel.name + ", " + Math.round(n.ztunnel.residentMb) + " MB" : "")));
     for (const p of n.pods) {
       const line = el("div", "pod");
-      line.append(el("b", "", p.name), el("span", "", p.ip), el("span", p.inMesh ? "ok" : "off", p.inMesh ? "in the mesh" : "outside"));
+      line.append(el("b", "", p.name), el("span", "", p.ip), p.waypointMb ? el("span", "tunnel", "waypoint, " + Math.round(p.waypointMb) + " MB") : el("span", p.inMesh ? "ok" : "off", p.inMesh ? "in the mesh" : "outside"));
       box.append(line);
     }
     return box;
   };
-  const connection = (c) => row([el("td", "", c.from), el("td", "", c.to), el("td", c.how, c.how), el("td", "", c.identity || "none"),
+  const connection = (c) => row([el("td", "", c.from), el("td", "", c.to), el("td", c.how, c.how === "request" ? "waypoint" : c.how), el("td", "", c.identity || "none"),
     el("td", "", c.count), el("td", c.verdict === "ok" ? "ok" : "bad", c.why ? c.verdict + ": " + c.why : c.verdict)]);
   const scene = (s) => {
     const done = s.state === "done";

@@ -1,14 +1,18 @@
 /** What the demo shows, as data: who is in the mesh, what connections are made, how the scenes went. */
-import type { Topology } from "../world/topology.ts";
+import type { Pod, Topology } from "../world/topology.ts";
 import { type AccessEntry, policyVerdict } from "./access-log.ts";
 import type { RequestEvent } from "./apps/client.ts";
 import type { Check } from "./scene.ts";
+import { isProxyPod, WAYPOINT } from "./shop.ts";
+import { refusingPolicy, type WaypointEntry } from "./waypoint-log.ts";
 
 export interface PodView {
   readonly name: string;
   readonly ip: string;
   readonly identity: string;
   readonly inMesh: boolean;
+  /** Set for waypoints, which are shown while they run. */
+  readonly waypointMb?: number;
 }
 
 export interface NodeView {
@@ -24,7 +28,8 @@ export interface ConnectionView {
   readonly from: string;
   readonly to: string;
   readonly identity: string;
-  readonly how: "tunnel" | "plain";
+  /** A request at a waypoint, or a connection at a node proxy. */
+  readonly how: "request" | "tunnel" | "plain";
   readonly verdict: "ok" | "denied" | "failed";
   readonly why: string;
   readonly count: number;
@@ -73,10 +78,29 @@ function connectionOf(
   };
 }
 
+/** What a waypoint says of a request: its client, the pod that answered, and who answered in its place. */
+function requestOf(
+  entry: WaypointEntry,
+  nameOf: (address: string) => string,
+): Omit<ConnectionView, "count"> {
+  const { method, status, flags, details, upstream, authority, client } = entry;
+  const refusal = refusingPolicy(entry);
+  const failed = method === undefined ? flags !== "" : status >= 400;
+  return {
+    from: nameOf(client),
+    to: upstream === "" ? (authority.split(":")[0] ?? "") : nameOf(upstream),
+    identity: method === undefined ? "TCP" : `${method} ${status}`,
+    how: "request",
+    verdict: refusal !== undefined ? "denied" : failed ? "failed" : "ok",
+    why: refusal ?? (failed ? [flags, details].filter((text) => text !== "").join(" ") : ""),
+  };
+}
+
 export class Picture {
   readonly #topology: Topology;
   readonly #inMesh = new Set<string>();
   readonly #kinds = new Map<string, ConnectionView>();
+  readonly #waypointMb = new Map<string, number>();
   readonly #ztunnels = new Map<string, { name: string; residentMb: number }>();
   #scenes: SceneView[] = [];
   #elapsedSeconds = 0;
@@ -93,13 +117,8 @@ export class Picture {
         ip,
         ztunnel: this.#ztunnels.get(name),
         pods: this.#topology.pods
-          .filter((pod) => pod.node === name && pod.app !== "ztunnel")
-          .map((pod) => ({
-            name: pod.name,
-            ip: pod.ip,
-            identity: `${pod.namespace}/${pod.serviceAccount}`,
-            inMesh: this.#inMesh.has(pod.uid),
-          })),
+          .filter((pod) => pod.node === name && this.#isShown(pod))
+          .map((pod) => this.#podView(pod)),
       })),
       connections: [...this.#kinds.values()].reverse(),
       scenes: this.#scenes,
@@ -117,6 +136,12 @@ export class Picture {
     this.#ztunnels.set(node, { name, residentMb });
   }
 
+  /** Those that run, by pod, with their resident memory. */
+  setWaypoints(residentMb: ReadonlyMap<string, number>): void {
+    this.#waypointMb.clear();
+    for (const [pod, megabytes] of residentMb) this.#waypointMb.set(pod, megabytes);
+  }
+
   setScenes(scenes: readonly SceneView[], elapsedSeconds: number): void {
     this.#scenes = [...scenes];
     this.#elapsedSeconds = elapsedSeconds;
@@ -129,6 +154,10 @@ export class Picture {
   addAccess(entry: AccessEntry): void {
     const connection = connectionOf(entry, (address) => this.#nameOf(address));
     if (connection !== undefined) this.#count(connection);
+  }
+
+  addWaypoint(entry: WaypointEntry): void {
+    this.#count(requestOf(entry, (address) => this.#nameOf(address)));
   }
 
   /** Requests between pods outside the mesh appear in no access log, so the application's word counts. */
@@ -145,6 +174,21 @@ export class Picture {
       verdict: event.ok ? "ok" : "failed",
       why: event.reason,
     });
+  }
+
+  #isShown(pod: Pod): boolean {
+    return !isProxyPod(pod) || (pod.app === WAYPOINT && this.#waypointMb.has(pod.name));
+  }
+
+  #podView(pod: Pod): PodView {
+    const waypointMb = this.#waypointMb.get(pod.name);
+    return {
+      name: pod.name,
+      ip: pod.ip,
+      identity: `${pod.namespace}/${pod.serviceAccount}`,
+      inMesh: this.#inMesh.has(pod.uid),
+      ...(waypointMb === undefined ? {} : { waypointMb }),
+    };
   }
 
   #count(connection: Omit<ConnectionView, "count">): void {

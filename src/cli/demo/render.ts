@@ -37,8 +37,14 @@ function nodeLines(node: NodeView, width: number, paint: Paint): string[] {
     cell(`${node.name} ${node.ip}  ${proxy}`, width - 1, (text) => paint("bold", text)).concat(" "),
     ...node.pods.map((pod) => {
       const text = `  ${pod.name.padEnd(11)} ${pod.ip.padEnd(11)} `;
-      const style = pod.inMesh ? "green" : "dim";
-      const state = pod.inMesh ? "in mesh" : "outside";
+      const { inMesh, waypointMb } = pod;
+      const style = waypointMb !== undefined ? "cyan" : inMesh ? "green" : "dim";
+      const state =
+        waypointMb !== undefined
+          ? `L7 ${waypointMb.toFixed(0)} MB`
+          : inMesh
+            ? "in mesh"
+            : "outside";
       return text + cell(state, width - text.length, (word) => paint(style, word));
     }),
   ];
@@ -61,11 +67,12 @@ function worldLines(nodes: readonly NodeView[], columns: number, paint: Paint): 
 function connectionLines(connection: ConnectionView, columns: number, paint: Paint): string[] {
   const { from, to, how, identity, verdict, why, count } = connection;
   const who = `  ${from.padEnd(10)} -> ${to.padEnd(11)} `;
-  const as = how === "tunnel" ? `tunnel as ${identity}` : "plain";
+  const as =
+    how === "plain" ? "plain" : `${how === "tunnel" ? "tunnel as" : "waypoint"} ${identity}`;
   const style = verdict === "ok" ? "green" : "red";
   const line =
     who +
-    cell(as, 24, (text) => paint(how === "tunnel" ? "cyan" : "yellow", text)) +
+    cell(as, 24, (text) => paint(how === "plain" ? "yellow" : "cyan", text)) +
     `${count}x`.padEnd(8) +
     paint(style, verdict);
   if (why === "") return [line];

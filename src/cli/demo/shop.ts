@@ -36,6 +36,31 @@ function ztunnelPod(node: string, slot: string): PodSpec {
   };
 }
 
+export const WAYPOINT = "waypoint";
+/** The second one is for the successor, or stands beside the first. */
+export const WAYPOINT_SLOTS: readonly [first: string, second: string] = ["wp-a", "wp-b"];
+
+function waypointPod(name: string, node: string): PodSpec {
+  return {
+    name,
+    namespace: SHOP_NAMESPACE,
+    app: WAYPOINT,
+    version: "v1",
+    serviceAccount: WAYPOINT,
+    node,
+    ports: {},
+    labels: {
+      "istio.io/dataplane-mode": "none",
+      "gateway.networking.k8s.io/gateway-name": WAYPOINT,
+    },
+  };
+}
+
+/** Whether one of the mesh's own proxies runs in the pod, not an application of the shop. */
+export function isProxyPod({ app }: Pick<PodSpec, "app">): boolean {
+  return app === "ztunnel" || app === WAYPOINT;
+}
+
 export const NODES: readonly string[] = ["node1", "node2"];
 const ZTUNNEL_SLOTS: readonly string[] = ["a", "b"];
 
@@ -52,6 +77,8 @@ export const shop: TopologySpec = {
       namespace: LEGACY_NAMESPACE,
     },
     ...NODES.flatMap((node) => ZTUNNEL_SLOTS.map((slot) => ztunnelPod(node, slot))),
+    waypointPod(WAYPOINT_SLOTS[0], "node1"),
+    waypointPod(WAYPOINT_SLOTS[1], "node2"),
   ],
   services: [
     {
@@ -84,6 +111,13 @@ export const shop: TopologySpec = {
       clusterIp: "10.96.0.14",
       app: "legacy",
       ports: [{ name: "http", port: 80, targetPort: HTTP_PORT }],
+    },
+    {
+      name: WAYPOINT,
+      namespace: SHOP_NAMESPACE,
+      clusterIp: "10.96.0.15",
+      app: WAYPOINT,
+      ports: [{ name: "mesh", port: 15008, targetPort: 15008 }],
     },
   ],
 };

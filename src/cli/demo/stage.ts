@@ -4,21 +4,26 @@ import { readRedirectionStatuses, redirectionStatusDir } from "../../shared/stat
 import { LinkCapture } from "../world/capture.ts";
 import { Mesh, type MeshOptions } from "../world/mesh.ts";
 import { startNameServer } from "../world/name-server.ts";
-import { namespaceObject, ObjectFolder, topologyObjects } from "../world/objects.ts";
+import { type NamespaceLabels, namespaceObject, ObjectFolder } from "../world/objects.ts";
 import { linkOf, type Pod, podOf } from "../world/topology.ts";
 import { World } from "../world/world.ts";
 import { type AccessEntry, AccessRecord, parseAccessLine } from "./access-log.ts";
 import { type RequestEvent, ShopApp } from "./apps/client.ts";
+import { Population } from "./population.ts";
 import {
+  isProxyPod,
   LEGACY_NAMESPACE,
   SHOP_NAMESPACE,
   SYSTEM_NAMESPACE,
   shop,
   ZTUNNEL_SERVICE_ACCOUNT,
 } from "./shop.ts";
+import { parseWaypointLine, type WaypointEntry } from "./waypoint-log.ts";
+import { WaypointPods } from "./waypoint-pods.ts";
 
 export interface StageListener {
   onAccess(entry: AccessEntry): void;
+  onWaypoint(entry: WaypointEntry): void;
   onRequest(event: RequestEvent): void;
 }
 
@@ -30,20 +35,19 @@ export class Stage {
   readonly folder: ObjectFolder;
   readonly link: LinkCapture;
   readonly access: AccessRecord;
+  readonly waypoints: WaypointPods;
   readonly #apps: ReadonlyMap<string, ShopApp>;
+  readonly #population: Population;
 
-  constructor(
-    world: World,
-    mesh: Mesh,
-    folder: ObjectFolder,
-    access: AccessRecord,
-    apps: ReadonlyMap<string, ShopApp>,
-  ) {
+  constructor(parts: StageParts) {
+    const { world, mesh, folder, access, waypoints, apps, population } = parts;
     this.world = world;
     this.mesh = mesh;
     this.folder = folder;
     this.access = access;
+    this.waypoints = waypoints;
     this.#apps = apps;
+    this.#population = population;
     this.link = new LinkCapture(linkOf("node1"));
   }
 
@@ -74,7 +78,9 @@ export class Stage {
 
   /** The pods that the label on the shop's namespace concerns. */
   get shopPods(): readonly Pod[] {
-    return this.world.topology.pods.filter(({ namespace }) => namespace === SHOP_NAMESPACE);
+    return this.world.topology.pods.filter(
+      (pod) => pod.namespace === SHOP_NAMESPACE && !isProxyPod(pod),
+    );
   }
 
   /** Uids of the pods whose traffic is redirected, as the node agents report. */
@@ -83,22 +89,30 @@ export class Stage {
     return readings.flatMap((reading) => (reading.kind === "status" ? reading.status.pods : []));
   }
 
-  /** Puts the shop's namespace into the mesh, or takes it out. */
-  enroll(enrolled: boolean): void {
-    writeEnrollment(this.folder, enrolled);
+  /** Puts the shop's namespace into the mesh, or takes it out; `labels`: others that it has besides. */
+  enroll(enrolled: boolean, labels: NamespaceLabels = {}): void {
+    writeEnrollment(this.folder, enrolled, labels);
   }
 
   /** Takes a pod out of the objects, as deleting it would. */
   removePod(name: string): void {
-    const { topology } = this.world;
-    const pods = topology.pods.filter((pod) => pod.name !== name);
-    this.folder.write("topology", topologyObjects({ ...topology, pods }));
+    this.#population.set(name, "absent");
   }
 
   async close(): Promise<void> {
     this.link.close();
     await this.world.close();
   }
+}
+
+interface StageParts {
+  readonly world: World;
+  readonly mesh: Mesh;
+  readonly folder: ObjectFolder;
+  readonly access: AccessRecord;
+  readonly waypoints: WaypointPods;
+  readonly apps: ReadonlyMap<string, ShopApp>;
+  readonly population: Population;
 }
 
 async function furnish(
@@ -109,12 +123,12 @@ async function furnish(
 ): Promise<Stage> {
   await startNameServer(world.topology);
   const folder = new ObjectFolder(world.path("objects"));
-  folder.write("topology", topologyObjects(world.topology));
+  const population = new Population(folder, world.topology);
   folder.write("system", [namespaceObject(SYSTEM_NAMESPACE), namespaceObject(LEGACY_NAMESPACE)]);
   writeEnrollment(folder, false);
   const apps = new Map(
     world.topology.pods
-      .filter(({ app }) => app !== "ztunnel")
+      .filter((pod) => !isProxyPod(pod))
       .map((pod) => [pod.name, ShopApp.start(world, pod, program)]),
   );
   for (const app of apps.values()) app.onRequest((event) => listener.onRequest(event));
@@ -132,12 +146,21 @@ async function furnish(
     },
   });
   await Promise.all([mesh.start(), ...[...apps.values()].map((app) => app.ready)]);
-  return new Stage(world, mesh, folder, access, apps);
+  const waypoints = new WaypointPods(mesh, population, (line) => {
+    const entry = parseWaypointLine(line);
+    if (entry !== undefined) listener.onWaypoint(entry);
+    return entry;
+  });
+  return new Stage({ world, mesh, folder, access, waypoints, apps, population });
 }
 
-function writeEnrollment(folder: ObjectFolder, enrolled: boolean): void {
-  const labels = enrolled ? { "istio.io/dataplane-mode": "ambient" } : {};
-  folder.write("shop", [namespaceObject(SHOP_NAMESPACE, labels)]);
+function writeEnrollment(
+  folder: ObjectFolder,
+  enrolled: boolean,
+  labels: NamespaceLabels = {},
+): void {
+  const mode = enrolled ? { "istio.io/dataplane-mode": "ambient" } : {};
+  folder.write("shop", [namespaceObject(SHOP_NAMESPACE, { ...mode, ...labels })]);
 }
 
 /** What a scene saw to be wrong. */

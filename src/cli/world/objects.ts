@@ -16,7 +16,10 @@ export function namespaceObject(name: string, labels: NamespaceLabels = {}): Kub
 
 function podObject(pod: Pod): KubernetesObject {
   const ports = Object.entries(pod.ports).map(([name, containerPort]) => ({ name, containerPort }));
-  const condition = (type: string): KubernetesObject => ({ type, status: "True" });
+  const condition = (type: string): KubernetesObject => ({
+    type,
+    status: type === "Initialized" || pod.ready !== false ? "True" : "False",
+  });
   return {
     apiVersion: "v1",
     kind: "Pod",

@@ -36,6 +36,8 @@ export interface PodSpec {
   /** Named container ports, for services that target a name. */
   readonly ports: Readonly<Record<string, number>>;
   readonly labels?: Readonly<Record<string, string>>;
+  /** False: the pod's readiness probe fails. */
+  readonly ready?: boolean;
 }
 
 export interface TopologySpec {

@@ -1,4 +1,5 @@
 /** Many requests: at a steady rate for as long as wanted, or a number of them as fast as they go. */
+import { Agent } from "node:http";
 import { systemClock, type Timer } from "../../../shared/base/clock.ts";
 import { describeError } from "../../../shared/base/errors.ts";
 import type { LoadFailure, LoadResult, Target } from "./protocol.ts";
@@ -52,9 +53,15 @@ export class SteadyLoad {
   readonly #tally = new LoadTally();
   readonly #timer: Timer;
   readonly #open = new Set<Promise<void>>();
+  readonly #agent: Agent | undefined;
   #next = 0;
 
-  constructor(targets: readonly Target[], perSecond: number, onRequest: RequestListener) {
+  constructor(
+    targets: readonly Target[],
+    { perSecond, keepAlive }: { readonly perSecond: number; readonly keepAlive: boolean },
+    onRequest: RequestListener,
+  ) {
+    this.#agent = keepAlive ? new Agent({ keepAlive: true }) : undefined;
     this.#timer = systemClock.every(1_000 / perSecond, () => {
       const target = targets[this.#next++ % targets.length];
       if (target === undefined) return;
@@ -67,13 +74,14 @@ export class SteadyLoad {
   async end(): Promise<LoadResult> {
     this.#timer.cancel();
     await Promise.all(this.#open);
+    this.#agent?.destroy();
     return this.#tally.result();
   }
 
   async #request(target: Target, onRequest: RequestListener): Promise<void> {
     const startedAtMs = systemClock.wallMs();
     try {
-      const { greeting, tookMs } = await get(target);
+      const { greeting, tookMs } = await get(target, this.#agent);
       this.#tally.succeed(tookMs, greeting.pod);
       onRequest(target, greeting.pod, undefined);
     } catch (thrown) {

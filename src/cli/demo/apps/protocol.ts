@@ -11,6 +11,9 @@ export const STALL_PORT = 9001;
 /** Speaks first. */
 export const DATABASE_PORT = 5432;
 
+/** `/stream/<bytes>` is answered with so many. */
+export const STREAM_PATH = "/stream/";
+
 export interface Target {
   readonly host: string;
   readonly port: number;
@@ -24,6 +27,52 @@ export interface Greeting {
   readonly pod: string;
   /** The address from which the application saw the request come. */
   readonly clientIp: string;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** How an application answers HTTP requests from now on. */
+export interface Behavior {
+  /** Other than 200: it fails with this. */
+  readonly status: number;
+  readonly delayMs: number;
+}
+
+/** A request that an application got. */
+export interface SeenRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export interface RequestSpec extends Target {
+  readonly method?: string;
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly timeoutMs?: number;
+}
+
+/** Any answer, also one that is no greeting. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** Undefined when somebody else answered in the application's place. */
+  readonly greeting: Greeting | undefined;
+  readonly tookMs: number;
+}
+
+export interface BurstResult {
+  readonly byStatus: Readonly<Record<string, number>>;
+  /** Answers of status 200 by pod. */
+  readonly byPod: Readonly<Record<string, number>>;
+  /** Requests without an answer, in words. */
+  readonly failures: readonly string[];
+  readonly longestMs: number;
+  readonly tookMs: number;
 }
 
 export interface GetResult {
@@ -66,6 +115,28 @@ export interface AppCalls {
     readonly input: Target & { readonly timeoutMs?: number };
     readonly output: GetResult;
   };
+  /** One HTTP request of any kind, on a connection of its own; whatever is answered is the output. */
+  readonly request: { readonly input: RequestSpec; readonly output: Reply };
+  /** So many requests over kept connections, so many at a time. */
+  readonly burst: {
+    readonly input: RequestSpec & { readonly count: number; readonly concurrency: number };
+    readonly output: BurstResult;
+  };
+  /** Reads a long answer with a pause after every so many bytes. */
+  readonly download: {
+    readonly input: Target & {
+      readonly bytes: number;
+      readonly pauseEveryBytes: number;
+      readonly pauseMs: number;
+    };
+    readonly output: { readonly bytes: number; readonly tookMs: number };
+  };
+  readonly behave: { readonly input: Behavior; readonly output: null };
+  /** The latest requests whose path begins so, oldest first. */
+  readonly seen: {
+    readonly input: { readonly path: string };
+    readonly output: { readonly requests: readonly SeenRequest[] };
+  };
   /** Sends bytes to an echo port and compares what comes back. */
   readonly transfer: {
     readonly input: Target & { readonly bytes: number };
@@ -82,12 +153,13 @@ export interface AppCalls {
     readonly output: { readonly answer: string };
   };
   readonly close: { readonly input: { readonly session: string }; readonly output: null };
-  /** Requests at a steady rate, each on a connection of its own, until `loadEnd`. */
+  /** Requests at a steady rate, each on a connection of its own unless they are kept, until `loadEnd`. */
   readonly loadStart: {
     readonly input: {
       readonly load: string;
       readonly targets: readonly Target[];
       readonly perSecond: number;
+      readonly keepAlive?: boolean;
     };
     readonly output: null;
   };

@@ -1,50 +1,23 @@
 /** The calling half of a shop application: short exchanges, each on a connection of its own. */
 import { createHash } from "node:crypto";
-import { request } from "node:http";
+import type { Agent } from "node:http";
 import { connect, type Socket } from "node:net";
 import { systemClock } from "../../../shared/base/clock.ts";
-import {
-  CLEAR_TEXT_MARK,
-  type GetResult,
-  type Greeting,
-  type Target,
-  type TransferResult,
-} from "./protocol.ts";
+import { sendRequest } from "./http-client.ts";
+import { CLEAR_TEXT_MARK, type GetResult, type Target, type TransferResult } from "./protocol.ts";
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 const BLOCK_LINES = 1_024;
 
-/** One HTTP request; rejects with what went wrong in words. */
-export function get(target: Target, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<GetResult> {
-  const startedMs = systemClock.monotonicMs();
-  return new Promise((resolve, reject) => {
-    const call = request(
-      {
-        ...target,
-        agent: false,
-        headers: { "x-shop": CLEAR_TEXT_MARK },
-        signal: AbortSignal.timeout(timeoutMs),
-      },
-      (response) => {
-        let body = "";
-        response.setEncoding("utf8");
-        response.on("data", (text: string) => {
-          body += text;
-        });
-        response.on("error", reject);
-        response.on("end", () => {
-          try {
-            const greeting = JSON.parse(body) as Greeting;
-            resolve({ greeting, tookMs: systemClock.monotonicMs() - startedMs });
-          } catch (thrown) {
-            reject(new Error(`no greeting but "${body.slice(0, 80)}"`, { cause: thrown }));
-          }
-        });
-      },
-    );
-    call.on("error", reject);
-    call.end();
-  });
+/** One HTTP request that has to be answered by an application; rejects with what went wrong in words. */
+export async function get(
+  target: Target & { readonly timeoutMs?: number },
+  agent?: Agent,
+): Promise<GetResult> {
+  const { status, body, greeting, tookMs } = await sendRequest(target, agent);
+  if (status !== 200) throw new Error(`status ${status}: ${body.slice(0, 80)}`);
+  if (greeting === undefined) throw new Error(`no greeting but "${body.slice(0, 80)}"`);
+  return { greeting, tookMs };
 }
 
 /** 64 KiB of readable lines; the first carries the number of the block, so that no two blocks are alike. */

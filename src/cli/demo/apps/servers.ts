@@ -1,36 +1,18 @@
 /** The listening half of a shop application: plain servers that know nothing of a mesh. */
-import { createServer as createHttpServer } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
+import { plainAddress } from "./http-server.ts";
 import {
   type AppConfig,
   CLEAR_TEXT_MARK,
   DATABASE_PORT,
   ECHO_PORT,
-  type Greeting,
   HTTP_PORT,
   STALL_PORT,
 } from "./protocol.ts";
 
-/** Folds an address that a dual-stack listener reports. */
-function plainAddress(socket: Socket): string {
-  return (socket.remoteAddress ?? "").replace(/^::ffff:/, "");
-}
-
 /** A peer that goes away in the middle is no event for a server of this kind. */
 function ignoreErrors(socket: Socket): Socket {
   return socket.on("error", () => socket.destroy());
-}
-
-function greetingServer(config: AppConfig): Server {
-  return createHttpServer((request, response) => {
-    const greeting: Greeting = {
-      ...config,
-      mark: CLEAR_TEXT_MARK,
-      clientIp: plainAddress(request.socket),
-    };
-    response.setHeader("content-type", "application/json");
-    response.end(`${JSON.stringify(greeting)}\n`);
-  });
 }
 
 function echoServer(): Server {
@@ -65,8 +47,8 @@ function listen(server: Server, port: number): Promise<void> {
 }
 
 /** Opens all of them; resolves when they listen. */
-export async function startServers(config: AppConfig): Promise<void> {
-  await listen(greetingServer(config), HTTP_PORT);
+export async function startServers(config: AppConfig, http: Server): Promise<void> {
+  await listen(http, HTTP_PORT);
   await listen(echoServer(), ECHO_PORT);
   await listen(stallServer(), STALL_PORT);
   if (config.app === "db") await listen(databaseServer(config), DATABASE_PORT);

@@ -1,4 +1,4 @@
-/** The play, in order: out, in, what the mesh does, who may talk to whom, operations, out again. */
+/** The play, in order: out, in, what the mesh does, who may talk to whom, operations, the waypoint, out again. */
 import type { Scene } from "../scene.ts";
 import {
   clientAddress,
@@ -26,6 +26,42 @@ import {
   meshToLegacy,
   strictShutsOut,
 } from "./policies.ts";
+import { methodPolicy, tokenRequired } from "./waypoint/access.ts";
+import {
+  tcpThroughWaypoint,
+  waypointGone,
+  waypointInThePath,
+  waypointKilled,
+  waypointReplaced,
+} from "./waypoint/lifecycle.ts";
+import {
+  circuitBreaker,
+  injectedFault,
+  retriesHideFailure,
+  routeTimeout,
+} from "./waypoint/resilience.ts";
+import { canaryShift, headerRouting, mirroredTraffic } from "./waypoint/routing.ts";
+import { waypointMetrics, waypointTrace } from "./waypoint/telemetry.ts";
+
+/** The second act needs the waypoint that its first scene brings up and its last one takes down. */
+const waypointScenes: readonly Scene[] = [
+  waypointInThePath,
+  canaryShift,
+  headerRouting,
+  retriesHideFailure,
+  routeTimeout,
+  injectedFault,
+  circuitBreaker,
+  methodPolicy,
+  tokenRequired,
+  mirroredTraffic,
+  tcpThroughWaypoint,
+  waypointMetrics,
+  waypointTrace,
+  waypointReplaced,
+  waypointKilled,
+  waypointGone,
+];
 
 export const scenes: readonly Scene[] = [
   memoryIdle,
@@ -49,5 +85,6 @@ export const scenes: readonly Scene[] = [
   brokenPolicyRefused,
   ztunnelReplaced,
   memoryStable,
+  ...waypointScenes,
   releaseByLabel,
 ];

@@ -1,14 +1,11 @@
 /** Into the mesh and out of it again, while requests go on. */
 import { systemClock } from "../../../shared/base/clock.ts";
-import { DATABASE_PORT, ECHO_PORT, HTTP_PORT, type LoadResult } from "../apps/protocol.ts";
+import { DATABASE_PORT, ECHO_PORT, HTTP_PORT } from "../apps/protocol.ts";
 import type { Scene } from "../scene.ts";
-import { serviceIp } from "../shop.ts";
 import { eventually, expect, type Stage } from "../stage.ts";
+import { underLoad } from "./load.ts";
 import { describePacket, reportWire } from "./wire.ts";
 
-/** Rate per application; every request is a connection of its own. */
-const REQUESTS_PER_SECOND = 40;
-const SETTLE_MS = 1_500;
 const ENROLLMENT_DEADLINE_MS = 15_000;
 /** Opened before enrollment and used after it. */
 const EARLY_SESSION = "before-enrollment";
@@ -26,47 +23,6 @@ async function untilRedirected(stage: Stage, inside: boolean): Promise<number> {
     },
   );
   return systemClock.monotonicMs() - startedMs;
-}
-
-/** Runs `act` under load from three applications to both nodes; the load must not lose a single request. */
-export async function underLoad<T>(
-  stage: Stage,
-  act: () => Promise<T>,
-): Promise<{ readonly outcome: T; readonly requests: number; readonly longestMs: number }> {
-  const catalog = { host: serviceIp("catalog"), port: 80 };
-  const direct = { host: stage.pod("catalog-v2").ip, port: HTTP_PORT };
-  const orders = { host: serviceIp("orders"), port: 80 };
-  const callers = [
-    { app: stage.app("web"), targets: [catalog, orders, direct] },
-    { app: stage.app("orders"), targets: [catalog] },
-    { app: stage.app("catalog-v2"), targets: [orders] },
-  ];
-  const load = `load-${systemClock.monotonicMs()}`;
-  await Promise.all(
-    callers.map(({ app, targets }) =>
-      app.call("loadStart", { load, targets, perSecond: REQUESTS_PER_SECOND }),
-    ),
-  );
-  const end = (): Promise<LoadResult[]> =>
-    Promise.all(callers.map(({ app }) => app.call("loadEnd", { load })));
-  try {
-    await systemClock.sleep(SETTLE_MS / 2);
-    const outcome = await act();
-    await systemClock.sleep(SETTLE_MS);
-    const results = await end();
-    const failure = results.flatMap(({ failures }) => failures)[0];
-    const failed = results.reduce((sum, result) => sum + result.failed, 0);
-    const requests = results.reduce((sum, result) => sum + result.ok, 0);
-    expect(
-      failed === 0,
-      `${failed} of ${requests + failed} requests failed, the first to ${failure?.target}: ${failure?.reason}`,
-    );
-    expect(requests > 50, `only ${requests} requests were made`);
-    return { outcome, requests, longestMs: Math.max(...results.map((r) => r.longestMs)) };
-  } catch (thrown) {
-    await end().catch(() => undefined);
-    throw thrown;
-  }
 }
 
 export const plaintextBefore: Scene = {

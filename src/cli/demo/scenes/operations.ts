@@ -4,7 +4,7 @@ import { ECHO_PORT } from "../apps/protocol.ts";
 import type { Scene } from "../scene.ts";
 import { NODES } from "../shop.ts";
 import { expect, type Stage } from "../stage.ts";
-import { underLoad } from "./enrollment.ts";
+import { underLoad } from "./load.ts";
 
 const IDLE_LIMIT_MB = 90;
 const CHURN_CONNECTIONS = 10_000;
