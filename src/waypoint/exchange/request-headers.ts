@@ -104,7 +104,10 @@ function tellRemote(
   fields.set("x-forwarded-proto", "http");
   if (settings.skipXffAppend) return;
   const known = fields.joined("x-forwarded-for");
-  fields.set("x-forwarded-for", known === undefined ? source.ip : `${known},${source.ip}`);
+  fields.set(
+    "x-forwarded-for",
+    known === undefined || known === "" ? source.ip : `${known},${source.ip}`,
+  );
 }
 
 /** Envoy drops a Referer that is not an absolute URL. */
