@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../../shared/base/clock.ts";
 import type { ResponseFlag } from "../http/message.ts";
 import type { HttpSettings } from "../model/chain.ts";
 import type { Route } from "../model/route.ts";
+import { IdleTimer } from "./idle-timer.ts";
 
 export interface TimedRequest {
   readonly clock: Clock;
@@ -11,9 +12,7 @@ export interface TimedRequest {
 
 export class Deadlines {
   readonly #request: TimedRequest;
-  #idleMs = 0;
-  #lastMs = 0;
-  #idle: Timer | undefined;
+  #idle: IdleTimer | undefined;
   readonly #arrival: Timer | undefined;
   readonly #whole: Timer | undefined;
 
@@ -39,9 +38,9 @@ export class Deadlines {
     if (idleTimeoutMs !== undefined) this.#setIdle(idleTimeoutMs);
   }
 
-  /** Something moved. A clock is read faster than a timer is set. */
+  /** Something moved. */
   touch(): void {
-    if (this.#idleMs > 0) this.#lastMs = this.#request.clock.monotonicMs();
+    this.#idle?.touch();
   }
 
   requestEnded(): void {
@@ -49,23 +48,19 @@ export class Deadlines {
   }
 
   stop(): void {
-    this.#idle?.cancel();
+    this.#idle?.stop();
     this.#arrival?.cancel();
     this.#whole?.cancel();
   }
 
   #setIdle(idleMs: number): void {
-    this.#idle?.cancel();
-    this.#idleMs = idleMs;
-    this.#lastMs = this.#request.clock.monotonicMs();
-    if (idleMs > 0) this.#armIdle(idleMs);
-  }
-
-  #armIdle(delayMs: number): void {
-    this.#idle = this.#request.clock.after(delayMs, () => {
-      const leftMs = this.#idleMs - (this.#request.clock.monotonicMs() - this.#lastMs);
-      if (leftMs > 0) this.#armIdle(leftMs);
-      else this.#request.timedOut("stream timeout", "stream_idle_timeout", "SI");
-    });
+    this.#idle?.stop();
+    const request = this.#request;
+    this.#idle =
+      idleMs === 0
+        ? undefined
+        : new IdleTimer(request.clock, idleMs, () =>
+            request.timedOut("stream timeout", "stream_idle_timeout", "SI"),
+          );
   }
 }

@@ -11,6 +11,17 @@ export class Moments implements StreamTiming {
   responseFirstSentMs: number | undefined = undefined;
   responseLastSentMs: number | undefined = undefined;
 
+  /** The head went up; `whole`: with all of the request. */
+  sentUpstream(atMs: number, whole: boolean): void {
+    this.upstreamFirstSentMs = atMs;
+    if (whole) this.upstreamLastSentMs = atMs;
+  }
+
+  receivedUpstream(atMs: number, whole: boolean): void {
+    this.upstreamFirstReceivedMs = atMs;
+    if (whole) this.upstreamLastReceivedMs = atMs;
+  }
+
   attemptBegins(): void {
     this.upstreamFirstSentMs = undefined;
     this.upstreamLastSentMs = undefined;

@@ -8,8 +8,9 @@ import type { Forward, Route, WeightedCluster } from "../model/route.ts";
 import type { FormatUpstream } from "../routing/format.ts";
 import { finalizeRequest, finalizeResponse } from "../routing/forward.ts";
 import { hashRequest, type RouteHash } from "../routing/hash.ts";
+import { setAuthority } from "../routing/rewrite.ts";
 import type { UpstreamRecord } from "../telemetry/record.ts";
-import type { AttemptOutcome, Cluster, PickFacts } from "../upstream/upstream.ts";
+import type { AttemptOutcome, Cluster, Endpoint, PickFacts } from "../upstream/upstream.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
 import { BodyCopy } from "./body-copy.ts";
 import { failureReply, noEndpoint, outcomeOf } from "./failure-reply.ts";
@@ -20,6 +21,7 @@ import { type Failure, flagOf, resetDetails, transportReason } from "./resets.ts
 import { Retries, type RetryVerdict } from "./retries.ts";
 import { retryRules } from "./retry-policy.ts";
 import { finalTimeouts, type Timeouts } from "./timeouts.ts";
+import { TryTimers } from "./try-timers.ts";
 
 /** Envoy's per-connection buffer limit: a longer body is not kept, and its request not repeated. */
 const maxKeptBodyBytes = 1024 * 1024;
@@ -49,7 +51,7 @@ export class Router implements AttemptOwner {
   #serviceTimeMs: number | undefined;
   #failureReason: string | undefined;
   #totalTimer: Timer | undefined;
-  #tryTimer: Timer | undefined;
+  readonly #tryTimers = new TryTimers();
   #last: Attempt | undefined;
 
   constructor(host: RouterHost, choice: Choice) {
@@ -130,17 +132,14 @@ export class Router implements AttemptOwner {
 
   /** For formats. */
   upstream(): FormatUpstream {
-    const attempt = this.#last;
-    const hostText = attempt?.endpoint.hostText;
-    return { cluster: this.#choice.cluster.name, hostText, localAddress: attempt?.localAddress };
+    const { endpoint, localAddress } = this.#last ?? {};
+    return { cluster: this.#choice.cluster.name, hostText: endpoint?.hostText, localAddress };
   }
 
   // AttemptOwner
 
   attemptConnected(): void {
-    const { moments } = this.#host;
-    moments.upstreamFirstSentMs = this.#host.sinceStartMs();
-    if (this.#requestEnded) moments.upstreamLastSentMs = moments.upstreamFirstSentMs;
+    this.#host.moments.sentUpstream(this.#host.sinceStartMs(), this.#requestEnded);
     if (this.#requestEnded) this.#armTryTimer();
   }
 
@@ -154,9 +153,8 @@ export class Router implements AttemptOwner {
   attemptHead(head: ResponseHead, endStream: boolean): void {
     const attempt = this.#attempt;
     if (attempt === undefined) return;
-    const { moments } = this.#host;
-    moments.upstreamFirstReceivedMs = this.#host.sinceStartMs();
-    if (endStream) moments.upstreamLastReceivedMs = moments.upstreamFirstReceivedMs;
+    this.#host.moments.receivedUpstream(this.#host.sinceStartMs(), endStream);
+    this.#tryTimers.touch();
     this.#noteServiceTime();
     const grpcStatus = this.#host.isGrpc ? grpcStatusIn(head.fields) : undefined;
     if (!this.#host.isGrpc || endStream || grpcStatus !== undefined)
@@ -183,6 +181,7 @@ export class Router implements AttemptOwner {
   }
 
   attemptBody(bytes: Buffer, start: number, end: number): boolean {
+    this.#tryTimers.touch();
     return this.#host.answerBody(bytes, start, end);
   }
 
@@ -232,6 +231,7 @@ export class Router implements AttemptOwner {
     this.#attempt = attempt;
     this.#last = attempt;
     const kept = this.#kept;
+    this.#takeHostname(picked.endpoint);
     const rest = (kept?.bytes ?? 0) > 0 || this.#trailers !== undefined;
     const headOnly = this.#requestEnded && !rest;
     host.injectTrace();
@@ -243,8 +243,14 @@ export class Router implements AttemptOwner {
     else if (ready && this.#attempts > 1) host.resumeRequest();
   }
 
+  #takeHostname({ hostname }: Endpoint): void {
+    const { hostRewrite, appendXForwardedHost } = this.#choice.forward;
+    if (hostRewrite.kind === "auto" && hostname !== undefined && hostname !== "")
+      setAuthority(this.#host.head, hostname, appendXForwardedHost);
+  }
+
   #failed(attempt: Attempt, failure: Failure): void {
-    this.#tryTimer?.cancel();
+    this.#tryTimers.stop();
     this.#failureReason = transportReason(failure) ?? this.#failureReason;
     const begun = attempt.isConnected;
     if (
@@ -272,7 +278,7 @@ export class Router implements AttemptOwner {
 
   #again(attempt: Attempt): void {
     this.#attempt = undefined;
-    this.#tryTimer?.cancel();
+    this.#tryTimers.stop();
     this.#retries?.schedule(attempt.endpoint, () => this.#try());
   }
 
@@ -302,10 +308,14 @@ export class Router implements AttemptOwner {
   }
 
   #armTryTimer(): void {
-    const { perTryMs } = this.#timeouts;
-    if (perTryMs === 0 || this.#answered) return;
-    this.#tryTimer?.cancel();
-    this.#tryTimer = this.#host.clock.after(perTryMs, () => this.#tryTimeout());
+    const { perTryMs, perTryIdleMs } = this.#timeouts;
+    if ((perTryMs === 0 && perTryIdleMs === 0) || this.#answered) return;
+    this.#tryTimers.arm(
+      this.#host.clock,
+      this.#timeouts,
+      () => this.#tryTimeout(),
+      () => this.#tryIsIdle(),
+    );
   }
 
   #totalTimeout(): void {
@@ -319,9 +329,23 @@ export class Router implements AttemptOwner {
   }
 
   #tryTimeout(): void {
+    // Once something was passed on, only the whole request's deadline counts, and idleness.
+    if (!this.#answered) this.#giveUpTry("upstream_per_try_timeout");
+  }
+
+  #tryIsIdle(): void {
+    if (!this.#answered) {
+      this.#giveUpTry("upstream_per_try_idle_timeout");
+      return;
+    }
+    this.#attempt?.cancel("per-try idle timeout");
+    this.#attempt = undefined;
+    this.#timedOut("upstream_per_try_idle_timeout");
+  }
+
+  #giveUpTry(details: string): void {
     const attempt = this.#attempt;
-    // Once something was passed on, only the whole request's deadline counts.
-    if (attempt === undefined || this.#answered) return;
+    if (attempt === undefined) return;
     this.#report(attempt, { kind: "timeout" });
     attempt.cancel("per-try timeout");
     const verdict = this.#retries?.afterFailure({ kind: "per-try-timeout" }, true) ?? "no";
@@ -330,7 +354,7 @@ export class Router implements AttemptOwner {
       return;
     }
     this.#attempt = undefined;
-    this.#timedOut("upstream_per_try_timeout");
+    this.#timedOut(details);
   }
 
   #timedOut(details: string): void {
@@ -361,7 +385,7 @@ export class Router implements AttemptOwner {
   #over(): void {
     this.#stopRetries();
     this.#totalTimer?.cancel();
-    this.#tryTimer?.cancel();
+    this.#tryTimers.stop();
   }
 
   #noteServiceTime(): void {

@@ -7,9 +7,11 @@ import { grpcTimeoutMs } from "./grpc.ts";
 export interface Timeouts {
   readonly totalMs: number;
   readonly perTryMs: number;
+  /** Between signs of life of one attempt. */
+  readonly perTryIdleMs: number;
 }
 
-const noTimeouts: Timeouts = { totalMs: 0, perTryMs: 0 };
+const noTimeouts: Timeouts = { totalMs: 0, perTryMs: 0, perTryIdleMs: 0 };
 
 export function finalTimeouts(
   forward: Forward,
@@ -23,12 +25,14 @@ export function finalTimeouts(
   const askedPerTryMs = takeNumber(fields, "x-envoy-upstream-rq-per-try-timeout-ms");
   const totalMs = askedTotalMs ?? routeMs;
   let perTryMs = askedPerTryMs ?? forward.retry?.perTryTimeoutMs ?? 0;
-  if (totalMs === 0 && perTryMs === 0) return noTimeouts;
+  const perTryIdleMs = forward.retry?.perTryIdleTimeoutMs ?? 0;
+  if (totalMs === 0 && perTryMs === 0)
+    return perTryIdleMs === 0 ? noTimeouts : { totalMs, perTryMs, perTryIdleMs };
   if (totalMs > 0 && perTryMs >= totalMs) perTryMs = 0;
   const expectedMs = perTryMs > 0 ? perTryMs : totalMs;
   if (!suppressEnvoyHeaders) fields.set("x-envoy-expected-rq-timeout-ms", String(expectedMs));
   if (byGrpc) fields.set("grpc-timeout", `${expectedMs}m`);
-  return { totalMs, perTryMs };
+  return { totalMs, perTryMs, perTryIdleMs };
 }
 
 /** What the client says, but never more than the route allows; nothing said counts as forever. */

@@ -32,6 +32,8 @@ export interface Endpoint {
   readonly port: number;
   /** As Envoy prints UPSTREAM_HOST. */
   readonly hostText: string;
+  /** As configured, or the name it was resolved from; "" or undefined: none. */
+  readonly hostname?: string;
   readonly peer: PeerWorkload | undefined;
 }
 

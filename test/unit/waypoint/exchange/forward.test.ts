@@ -5,6 +5,7 @@ import { Fields } from "../../../../src/waypoint/http/message.ts";
 import { chainOf, forwardTo, routeOf } from "../../../support/waypoint/chains.ts";
 import { ExchangeUnderTest } from "../../../support/waypoint/exchanges.ts";
 import { compileFormatForTest } from "../../../support/waypoint/formats.ts";
+import { endpointAt } from "../../../support/waypoint/static-clusters.ts";
 
 const chain = chainOf([routeOf({ kind: "forward", forward: forwardTo("web") })]);
 
@@ -414,4 +415,16 @@ test("an answer of ours has no moments upstream, a broken one no end", () => {
   assert.equal(broken.records[0]?.timing?.responseFirstSentMs, 0);
   assert.equal(broken.records[0]?.timing?.responseLastSentMs, undefined);
   assert.equal(broken.records[0]?.timing?.upstreamLastReceivedMs, undefined);
+});
+
+test("an endpoint's own name becomes the host where the route says so", () => {
+  const forward = forwardTo("web", { hostRewrite: { kind: "auto" }, appendXForwardedHost: true });
+  const auto = chainOf([routeOf({ kind: "forward", forward })]);
+  const named = new ExchangeUnderTest(auto);
+  named.cluster.endpoints = [{ ...endpointAt(1), hostname: "one.example" }];
+  named.start();
+  assert.equal(named.cluster.last.head.authority, "one.example");
+  assert.equal(named.cluster.last.head.fields.get("x-forwarded-host"), "web");
+  const nameless = new ExchangeUnderTest(auto).start();
+  assert.equal(nameless.cluster.last.head.authority, "web");
 });

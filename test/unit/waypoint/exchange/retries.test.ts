@@ -255,6 +255,32 @@ test("a per-try timeout is tried again, and told when none is left", async () =>
   assert.deepEqual(under.outcome, [504, "upstream_per_try_timeout", "URX,UT"]);
 });
 
+test("an attempt that shows no life is tried again; in the middle of an answer it ends that", async () => {
+  const policy = { perTryIdleTimeoutMs: 50, attempts: 1 };
+  const under = new ExchangeUnderTest(retrying(["5xx"], policy)).start();
+  under.cluster.last.connected();
+  assert.equal(under.cluster.last.head.fields.has("x-envoy-expected-rq-timeout-ms"), false);
+  await under.clock.advance(51);
+  await nextAttempt(under);
+  const { last } = under.cluster;
+  last.connected();
+  await under.clock.advance(40);
+  last.receiver.head({ status: 200, fields: new Fields() }, false);
+  for (let round = 0; round < 3; round++) {
+    await under.clock.advance(40);
+    last.receiver.body(Buffer.from("x"), 0, 1);
+  }
+  assert.equal(under.records.length, 0);
+  await under.clock.advance(51);
+  assert.deepEqual(under.outcome, [200, "upstream_per_try_idle_timeout", "UT"]);
+  assert.equal(under.sentReset?.kind, "local");
+  assert.equal(last.reason?.kind, "local");
+  const silent = new ExchangeUnderTest(retrying(["5xx"], { ...policy, attempts: 0 })).start();
+  silent.cluster.last.connected();
+  await silent.clock.advance(51);
+  assert.deepEqual(silent.outcome, [504, "upstream_per_try_idle_timeout", "URX,UT"]);
+});
+
 test("gRPC: the client's timeout, within what the route allows", () => {
   for (const [asked, max, expected] of [
     ["2S", 0, "2000"],
