@@ -126,8 +126,17 @@ export class SocketPort implements Port, BufferReader {
   abort(): void {
     // A reset, not an orderly end: the application must be able to tell that something is missing.
     // TLS has no reset; an end without its close_notify tells the same.
-    if (this.#socket instanceof TLSSocket) this.#socket.destroy();
+    if (this.#socket instanceof TLSSocket || this.#isShuttingDown()) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
+  }
+
+  /**
+   * Everything was sent and the end is on its way: libuv refuses a reset now (EINVAL), and Node 24 then forgets the handle
+   * without closing it.
+   */
+  #isShuttingDown(): boolean {
+    const { writableEnded, writableFinished, writableLength } = this.#socket;
+    return writableEnded && !writableFinished && writableLength === 0;
   }
 
   #writeDone(): void {
