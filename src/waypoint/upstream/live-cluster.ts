@@ -97,6 +97,12 @@ export class LiveCluster implements Cluster {
     this.discovery.assign(assignment);
   }
 
+  /** Cuts what is under way on endpoints that are still known. */
+  cut(detail: string): void {
+    for (const endpoint of this.discovery.all())
+      for (const pool of [...endpoint.pools.values()]) pool.destroy(detail);
+  }
+
   close(): void {
     this.discovery.close();
     this.health.close();

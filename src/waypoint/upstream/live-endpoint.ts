@@ -86,7 +86,7 @@ export class LiveEndpoint implements Endpoint, Host {
     this.#place = place;
   }
 
-  /** The index knows most; without it, what the control plane wrote beside the address. */
+  /** From the index of workloads, as the reference's filter looks it up. */
   get peer(): PeerWorkload | undefined {
     return this.#peerOf(this.ip);
   }

@@ -70,6 +70,12 @@ export class ClusterManager implements Clusters {
     return undefined;
   }
 
+  /** Cuts everything. */
+  destroy(detail: string): void {
+    for (const cluster of this.#live.values()) cluster.cut(detail);
+    this.close();
+  }
+
   /** Connections end with their last request. */
   close(): void {
     for (const cluster of this.#live.values()) cluster.close();

@@ -81,7 +81,8 @@ export class DynamicEndpoints {
 
   #configFor(address: SocketAddress, key: string): EndpointConfig {
     if (!this.#rules.tunnelled) return configOf(key, { kind: "tcp", address, additional: [] });
-    return configOf(`envoy://connect_originate/${key}`, {
+    // Printed as the one static endpoint of `encap` is, which has no id.
+    return configOf("envoy://connect_originate/", {
       kind: "hbone",
       address,
       tunnel: { ip: address.ip, port: hbonePort },

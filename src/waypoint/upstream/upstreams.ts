@@ -54,7 +54,7 @@ export function createUpstreams(deps: UpstreamsDeps): Upstreams {
     tunnels,
     drain: () => clusters.close(),
     destroy: () => {
-      clusters.close();
+      clusters.destroy("shutting down");
       tunnels.destroy(new MeshError("drained", "shutting down"));
     },
   };

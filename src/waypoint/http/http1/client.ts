@@ -282,8 +282,9 @@ export class Http1Client implements HttpClientConnection, Codec, BodySink, Clien
     if (reusable) this.#state = "idle";
     else this.#close();
     if (receiver !== undefined) tell(receiver);
-    if (reusable && this.#isIdle()) this.#events.available(this);
-    else this.#cannotBeUsed();
+    if (!reusable) this.#cannotBeUsed();
+    // Not if the receiver has opened the next request meanwhile.
+    else if (this.#isIdle()) this.#events.available(this);
   }
 
   // Endings.

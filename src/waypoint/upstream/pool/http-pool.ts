@@ -101,9 +101,12 @@ export class HttpPool implements ConnectionOwner, RequestOwner {
     if (this.#waiting.delete(request)) this.#deps.breakers.pending.give();
   }
 
-  requestEnded(_request: UpstreamRequest, failed: boolean): void {
+  requestEnded(request: UpstreamRequest, failed: boolean): void {
     this.#deps.breakers.requests.give();
     this.#deps.observer.requestEnded(failed);
+    const { connection } = request;
+    // Before the exchange hears of the end: what it does next must find the connection free again.
+    if (!failed && connection?.canTake) this.connectionReady(connection);
   }
 
   // ConnectionOwner
@@ -157,6 +160,7 @@ export class HttpPool implements ConnectionOwner, RequestOwner {
     if (client === undefined) return;
     breakers.requests.take();
     observer.requestStarted();
+    request.connection = connection;
     request.start(client, connection.localAddress);
     connection.opened();
     if (this.#draining) connection.drain();

@@ -10,6 +10,7 @@ import type {
   ResponseReceiver,
 } from "../../http/stream.ts";
 import type { UpstreamFailure, UpstreamReceiver } from "../upstream.ts";
+import type { PooledConnection } from "./pooled-connection.ts";
 
 export interface RequestOwner {
   /** It waits no longer: the exchange gave up. */
@@ -31,6 +32,8 @@ export class UpstreamRequest implements BodyWriter {
   readonly #head: RequestHead;
   readonly #endStream: boolean;
   readonly #receiver: UpstreamReceiver;
+  /** What it goes over, once there is something. */
+  connection: PooledConnection | undefined;
   #state: State = "waiting";
   #writer: BodyWriter | undefined;
   #early: Early | undefined;

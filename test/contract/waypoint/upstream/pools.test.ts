@@ -75,6 +75,26 @@ describe("HTTP/1.1", () => {
     assert.equal(view()?.counts.upstreamCxTotal, 10);
   });
 
+  test("a request that is made when the one before ends finds its connection", async () => {
+    const port = await servers.http(() => ok("x"));
+    const cluster = clusterOf({}, port);
+    let left = 50;
+    const done = new Promise<void>((resolve) => {
+      const next = (): void => {
+        if (left-- === 0) {
+          resolve();
+          return;
+        }
+        const receiver = new Collector();
+        receiver.end = next;
+        cluster.request(pickOf(cluster), getHead(), true, receiver, facts());
+      };
+      next();
+    });
+    await done;
+    assert.equal(view()?.counts.upstreamCxTotal, 1);
+  });
+
   test("a body that is sent before there is a connection arrives whole", async () => {
     const port = await servers.listen((socket) => {
       let text = "";
