@@ -29,7 +29,7 @@ export interface StatusReport {
   readonly objects: Readonly<Record<string, number>>;
   readonly problems: readonly SourceProblem[];
   readonly skipped: readonly SkippedObject[];
-  /** Known and well-formed, but without effect: what acts on them comes with the waypoint. */
+  /** Known and well-formed, but without effect: they are for gateways at the edge of the mesh. */
   readonly unhandled: readonly string[];
   readonly conditions: readonly Condition[];
   readonly pods: readonly PodReport[];

@@ -15,7 +15,7 @@ export function statusText(report: StatusReport): string {
           `${file}:${line}: ${apiVersion} ${kind} ${name}`,
       ),
     ),
-    section("Not handled by this version (comes with the waypoint)", report.unhandled),
+    section("Not handled (for gateways at the edge)", report.unhandled),
     section("Conditions", report.conditions.map(conditionLine)),
     section("Pods", podLines(report.pods)),
   ];

@@ -32,6 +32,7 @@ export const WORKLOAD_NAME_LABEL = "service.istio.io/workload-name";
 export const AUTO_REGISTRATION_GROUP = "istio.io/autoRegistrationGroup";
 export const REMOTE_GATEWAY_CLASS = "istio-remote";
 export const WAYPOINT_GATEWAY_CLASS = "istio-waypoint";
+export const WAYPOINT_CONTROLLER = "istio.io/mesh-controller";
 
 /** Go's strconv.ParseBool, which is how the reference reads boolean labels. Undefined when it is neither. */
 export function parseBoolean(text: string): boolean | undefined {

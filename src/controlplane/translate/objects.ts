@@ -58,8 +58,16 @@ function* inRevision(objects: Iterable<MeshObject>, revision: string): Iterable<
 
 const REVISIONED: ReadonlySet<Kind> = new Set([
   "AuthorizationPolicy",
+  "DestinationRule",
+  "GRPCRoute",
+  "HTTPRoute",
   "PeerAuthentication",
+  "RequestAuthentication",
   "ServiceEntry",
+  "TCPRoute",
+  "TLSRoute",
+  "Telemetry",
+  "VirtualService",
   "WorkloadEntry",
 ]);
 

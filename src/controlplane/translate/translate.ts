@@ -10,6 +10,7 @@ import type { Condition } from "./conditions.ts";
 import { ObjectTable } from "./objects.ts";
 import { PolicyBuilder } from "./policy-builder.ts";
 import type { RedirectedPods } from "./redirection.ts";
+import { RouteConditions } from "./route-conditions.ts";
 import { ServiceBuilder, type Surroundings } from "./service-builder.ts";
 import type { AutoAddresses } from "./service-entries.ts";
 import type { PublishedService } from "./service-info.ts";
@@ -51,6 +52,7 @@ export class Translator {
   readonly #services: ServiceBuilder;
   readonly #workloads: WorkloadBuilder;
   readonly #policies: PolicyBuilder;
+  readonly #routes: RouteConditions;
   #objects: ObjectTable | undefined;
   #parts: TranslatedParts | undefined;
 
@@ -59,6 +61,7 @@ export class Translator {
     this.#services = new ServiceBuilder(settings);
     this.#workloads = new WorkloadBuilder(settings);
     this.#policies = new PolicyBuilder(settings);
+    this.#routes = new RouteConditions(settings);
   }
 
   translate(input: TranslationInput): MeshState {
@@ -80,6 +83,7 @@ export class Translator {
       conditions: [
         ...policies.conditions,
         ...waypointConditions(objects, around, this.#settings),
+        ...this.#routes.build(objects, around),
         ...built.conditions,
       ],
     };

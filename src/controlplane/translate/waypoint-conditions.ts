@@ -1,12 +1,12 @@
 /** Conditions about waypoints: whether an object got the one it asked for, and what policies with targetRefs are bound to. */
-import type { ObjectKey, ObjectOf } from "../../shared/objects/kinds.ts";
+import type { ObjectKey } from "../../shared/objects/kinds.ts";
 import type { Condition } from "./conditions.ts";
+import { WAYPOINT_CONTROLLER } from "./names.ts";
 import type { ObjectTable } from "./objects.ts";
 import type { Surroundings } from "./service-builder.ts";
 import type { MeshSettings } from "./settings.ts";
+import { type TargetingPolicy, targetRefsOf } from "./waypoint/attachment.ts";
 import type { Binding } from "./waypoints.ts";
-
-const WAYPOINT_CONTROLLER = "istio.io/mesh-controller";
 
 /** Nothing for an object that asked for no waypoint. */
 export function bindingCondition(object: ObjectKey, binding: Binding): readonly Condition[] {
@@ -44,12 +44,17 @@ export function waypointConditions(
   const conditions: Condition[] = [];
   for (const [object, { binding, canaryFault }] of around.bindings)
     conditions.push(...bindingCondition(object, canaryFault ?? binding));
-  for (const policy of objects.ofKind("AuthorizationPolicy"))
+  const policies: readonly TargetingPolicy[] = [
+    ...objects.ofKind("AuthorizationPolicy"),
+    ...objects.ofKind("RequestAuthentication"),
+    ...objects.ofKind("Telemetry"),
+  ];
+  for (const policy of policies)
     conditions.push(...targetConditions(policy, objects, around, settings));
   return conditions;
 }
 
-type TargetRef = ObjectOf<"AuthorizationPolicy">["spec"]["targetRefs"][number];
+type TargetRef = TargetingPolicy["spec"]["targetRefs"][number];
 
 interface TargetFinding {
   readonly bound: boolean;
@@ -58,14 +63,12 @@ interface TargetFinding {
 }
 
 function targetConditions(
-  policy: ObjectOf<"AuthorizationPolicy">,
+  policy: TargetingPolicy,
   objects: ObjectTable,
   around: Surroundings,
   settings: MeshSettings,
 ): readonly Condition[] {
-  const { targetRef, targetRefs } = policy.spec;
-  const targets = targetRefs.length > 0 ? targetRefs : targetRef === undefined ? [] : [targetRef];
-  return targets.map((target) => {
+  return targetRefsOf(policy).map((target) => {
     const namespace = target.namespace ?? policy.metadata.namespace;
     const { bound, reason, message } = findTarget(target, namespace, objects, around, settings);
     return {
@@ -121,7 +124,7 @@ function findClass(
     return {
       bound: false,
       reason: "Invalid",
-      message: `AuthorizationPolicy must be in the root namespace "${settings.rootNamespace}" when referencing a GatewayClass: not enforced`,
+      message: `a policy must be in the root namespace "${settings.rootNamespace}" when referencing a GatewayClass: not enforced`,
     };
   const found = objects.find("GatewayClass", "", name);
   if (found === undefined) return missing(`GatewayClass ${name} was not found: not enforced`);

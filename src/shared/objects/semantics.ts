@@ -3,9 +3,13 @@
  * cannot be evaluated must not be enforced without that part.
  */
 import { parseCidr } from "../net/cidr.ts";
+import { Checker } from "./checks.ts";
+import { checkDestinationRule } from "./destination-semantics.ts";
 import { MESH_CONFIG_KEY, MESH_CONFIG_NAME, parseMeshConfig } from "./kinds/mesh-config.ts";
 import type { MeshObject, ObjectOf } from "./kinds.ts";
+import { checkGrpcRoute, checkHttpRoute, checkVirtualService } from "./route-semantics.ts";
 import type { Path, Problem } from "./schema.ts";
+import { checkRequestAuthentication } from "./token-semantics.ts";
 
 const DNS_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 
@@ -35,6 +39,22 @@ export function checkObject(object: MeshObject): readonly Problem[] {
         parseMeshConfig(mesh, problems);
       break;
     }
+    case "VirtualService":
+      checkVirtualService(object, new Checker(problems));
+      break;
+    case "DestinationRule":
+      checkDestinationRule(object, new Checker(problems));
+      break;
+    case "RequestAuthentication":
+      checkLabels(object.spec.selector?.matchLabels, ["spec", "selector", "matchLabels"], problems);
+      checkRequestAuthentication(object, new Checker(problems));
+      break;
+    case "HTTPRoute":
+      checkHttpRoute(object, new Checker(problems));
+      break;
+    case "GRPCRoute":
+      checkGrpcRoute(object, new Checker(problems));
+      break;
     default:
       break;
   }

@@ -11,12 +11,8 @@ import { DestinationRules } from "./destination-rules.ts";
 import { type Instance, InstanceTable } from "./instances.ts";
 import { type Mesh, meshOf } from "./mesh.ts";
 import type { KeySets } from "./policies/tokens.ts";
-import {
-  type GatewayRoutes,
-  gatewayRoutes,
-  type RouteOutcome,
-} from "./routes/gateway-api/sources.ts";
-import { RouteTable } from "./routes/sources.ts";
+import { gatewayRoutes } from "./routes/gateway-api/sources.ts";
+import { type RouteSource, RouteTable } from "./routes/sources.ts";
 import { virtualServiceSources } from "./routes/virtual-services.ts";
 import { type L7Service, l7Service, ServiceDirectory } from "./services.ts";
 import { SidecarTls } from "./sidecar-tls.ts";
@@ -34,8 +30,6 @@ export interface Sources {
   readonly sidecarTls: SidecarTls;
   /** The endpoints of every service. */
   readonly instances: ReadonlyMap<ServiceKey, readonly Instance[]>;
-  /** What became of each route of the Gateway API. */
-  readonly outcomes: readonly RouteOutcome[];
 }
 
 export interface SourceInput {
@@ -71,8 +65,7 @@ export class SourceBuilder {
     const routes = this.#remember(
       "routes",
       [virtualServices, mesh, gatewayApi],
-      () =>
-        new RouteTable([...virtualServiceSources(virtualServices, mesh), ...gatewayApi.sources]),
+      () => new RouteTable([...virtualServiceSources(virtualServices, mesh), ...gatewayApi]),
     );
     const peers = objects.ofKind("PeerAuthentication");
     const sidecarTls = this.#remember(
@@ -93,7 +86,6 @@ export class SourceBuilder {
       policies,
       sidecarTls,
       instances: this.#instances.build(workloads, objects),
-      outcomes: gatewayApi.outcomes,
     };
   }
 
@@ -110,7 +102,11 @@ export class SourceBuilder {
     return this.#services ?? new ServiceDirectory(services);
   }
 
-  #gatewayApi(objects: ObjectTable, services: ServiceDirectory, mesh: Mesh): GatewayRoutes {
+  #gatewayApi(
+    objects: ObjectTable,
+    services: ServiceDirectory,
+    mesh: Mesh,
+  ): readonly RouteSource[] {
     const kinds = [
       ...(["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"] as const),
       ...(["Service", "ServiceEntry", "Namespace", "Gateway", "GatewayClass"] as const),
@@ -118,8 +114,18 @@ export class SourceBuilder {
     const lists = kinds.map((kind) => objects.ofKind(kind));
     const { clusterDomain, exportTo } = mesh;
     const exports = exportTo.virtualService.length === 0 ? ["*"] : exportTo.virtualService;
-    return this.#remember("gateway-api", [...lists, services, mesh], () =>
-      gatewayRoutes({ objects, services, clusterDomain }, exports),
+    return this.#remember(
+      "gateway-api",
+      [...lists, services, mesh],
+      () =>
+        gatewayRoutes(
+          {
+            objects,
+            clusterDomain,
+            knowsHost: (hostname, namespace) => services.find(hostname, namespace) !== undefined,
+          },
+          exports,
+        ).sources,
     );
   }
 

@@ -2,12 +2,12 @@
 import type { BackendRef } from "../../../../../shared/objects/kinds/routes.ts";
 import type { DestinationSpec } from "../../../../../shared/objects/kinds/virtual-service.ts";
 import type { ObjectTable } from "../../../objects.ts";
-import type { ServiceDirectory } from "../../services.ts";
 import type { RouteFault } from "./outcome.ts";
 
 export interface ConversionContext {
   readonly objects: ObjectTable;
-  readonly services: ServiceDirectory;
+  /** Whether the name is a service's, or an outside host's that somebody described. */
+  readonly knowsHost: (hostname: string, namespace: string) => boolean;
   readonly clusterDomain: string;
 }
 
@@ -36,7 +36,7 @@ export function convertBackend(
     return serviceBackend(ref, namespace, context);
   if (kind === "Hostname" && group === "networking.istio.io") {
     if (ref.namespace !== undefined) return invalid("namespace may not be set with Hostname type");
-    const found = context.services.find(name, namespace) !== undefined;
+    const found = context.knowsHost(name, namespace);
     return withPort(ref, name, found);
   }
   return {
