@@ -17,6 +17,11 @@ export interface ConnectionsDeps {
   readonly clock: Clock;
 }
 
+interface Found {
+  readonly matcher: ChainMatcher;
+  readonly choice: Exclude<ChainChoice, { kind: "none" }>;
+}
+
 interface Entry {
   readonly chain: Chain;
   readonly served: Served;
@@ -24,6 +29,13 @@ interface Entry {
 
 /** What the reference gives connections of a chain that has changed (its --drain-time-s). */
 const drainChangedMs = 45_000;
+/**
+ * A node proxy may hear that a service is behind this waypoint before the waypoint does. A destination that nothing is known of
+ * waits so long for the configuration; the reference's waits for its inspectors meanwhile.
+ */
+const unknownDestinationMs = 1_000;
+/** More than that are refused at once. */
+const maxWaiting = 1_024;
 
 export class Connections {
   readonly #deps: ConnectionsDeps;
@@ -33,6 +45,8 @@ export class Connections {
   #state: "serving" | "draining" | "stopped" = "serving";
   readonly #timers = new Set<Timer>();
   readonly #whenEmpty: (() => void)[] = [];
+  /** Called when chains have changed, or nothing is to be waited for any more. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(deps: ConnectionsDeps) {
     this.#deps = deps;
@@ -44,19 +58,54 @@ export class Connections {
 
   /** Serves one connection to its end. Never rejects. */
   async serve(opening: Opening, downstream: DownstreamInfo): Promise<void> {
+    const found = this.#find(downstream) ?? (await this.#findLater(downstream));
+    if (found === undefined || this.#state === "stopped") this.#refuse(opening, downstream);
+    else if (
+      found.choice.kind === "sniff" ||
+      found.matcher.inspectsTls(downstream.destination.port)
+    )
+      await this.#inspected(found.matcher, found.choice, opening, downstream);
+    else await this.#decided(found.choice.chain, opening, downstream);
+  }
+
+  #find(downstream: DownstreamInfo): Found | undefined {
     const matcher = this.#deps.matcher();
     const { ip, port } = downstream.destination;
     const choice = matcher?.match({ ip, port, authority: downstream.connectAuthority });
-    if (
-      matcher === undefined ||
-      choice === undefined ||
-      choice.kind === "none" ||
-      this.#state === "stopped"
-    )
-      this.#refuse(opening, downstream);
-    else if (choice.kind === "sniff" || matcher.inspectsTls(port))
-      await this.#inspected(matcher, choice, opening, downstream);
-    else await this.#decided(choice.chain, opening, downstream);
+    return matcher === undefined || choice === undefined || choice.kind === "none"
+      ? undefined
+      : { matcher, choice };
+  }
+
+  async #findLater(downstream: DownstreamInfo): Promise<Found | undefined> {
+    const deadlineMs = this.#deps.clock.monotonicMs() + unknownDestinationMs;
+    this.#undecided++;
+    let found: Found | undefined;
+    while (found === undefined && this.#state === "serving" && this.#waiting.size < maxWaiting) {
+      const leftMs = deadlineMs - this.#deps.clock.monotonicMs();
+      if (leftMs <= 0) break;
+      await this.#change(leftMs);
+      found = this.#find(downstream);
+    }
+    this.#undecided--;
+    return found;
+  }
+
+  /** Settles when chains have changed, or after this time. */
+  #change(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        this.#waiting.delete(settle);
+        timer.cancel();
+        resolve();
+      };
+      const timer = this.#deps.clock.after(timeoutMs, settle);
+      this.#waiting.add(settle);
+    });
+  }
+
+  #wake(): void {
+    for (const settle of [...this.#waiting]) settle();
   }
 
   /** Looks at the first octets: they decide about the chain, or are to be known for it. */
@@ -99,6 +148,7 @@ export class Connections {
   drain(): void {
     if (this.#state !== "serving") return;
     this.#state = "draining";
+    this.#wake();
     this.announce();
   }
 
@@ -110,6 +160,7 @@ export class Connections {
 
   stop(details: string): void {
     this.#state = "stopped";
+    this.#wake();
     for (const timer of this.#timers) timer.cancel();
     for (const { served } of [...this.#open]) served.abort(details);
   }
@@ -119,6 +170,7 @@ export class Connections {
    * chain of their name exists. A TCP connection was judged once, by a chain that is no more: it gets some time to end.
    */
   chainsChanged(chains: ReadonlyMap<string, Chain>): void {
+    this.#wake();
     const outdated = [...this.#open].filter(({ chain }) => {
       const now = chains.get(chain.name);
       return chain.kind === "http" ? now?.kind !== "http" : now !== chain;
