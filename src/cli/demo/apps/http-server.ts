@@ -12,6 +12,7 @@ import {
   type Behavior,
   CLEAR_TEXT_MARK,
   type Greeting,
+  LAST_PATH,
   type SeenRequest,
   STREAM_PATH,
 } from "./protocol.ts";
@@ -79,6 +80,7 @@ export class HttpServer {
       path,
       headers,
     };
+    if (path.startsWith(LAST_PATH)) response.setHeader("connection", "close");
     response.setHeader("content-type", "application/json");
     response.end(`${JSON.stringify(greeting)}\n`);
   }

@@ -11,6 +11,9 @@ export const STALL_PORT = 9001;
 /** Speaks first. */
 export const DATABASE_PORT = 5432;
 
+/** After the answer to this path the application closes the connection, so that whoever carried it logs it. */
+export const LAST_PATH = "/last";
+
 /** `/stream/<bytes>` is answered with so many. */
 export const STREAM_PATH = "/stream/";
 

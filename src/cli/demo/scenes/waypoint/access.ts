@@ -1,5 +1,5 @@
 /** Who may ask for what: methods, and tokens. */
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { Scene } from "../../scene.ts";
 import { expect } from "../../stage.ts";
 import { refusingPolicy } from "../../waypoint-log.ts";

@@ -102,6 +102,8 @@ export const circuitBreaker: Scene = {
   play: (stage) => {
     const breaker = destinationRule("catalog", {
       trafficPolicy: {
+        // With outlier detection pods of the waypoint's own zone come first, as long as they are well.
+        loadBalancer: { localityLbSetting: { enabled: false } },
         outlierDetection: {
           consecutive5xxErrors: 3,
           interval: "300ms",

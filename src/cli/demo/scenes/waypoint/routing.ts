@@ -85,7 +85,7 @@ export const mirroredTraffic: Scene = {
     return withObjects(stage, [route], async () => {
       await untilRoute(stage, "mirrored");
       const path = "/mirrored";
-      const result = await burst(stage, 20, { path });
+      const result = await burst(stage, 20, { path, headers: { host: "catalog" } });
       expectAll(result);
       const pods = Object.keys(result.byPod);
       expect(
