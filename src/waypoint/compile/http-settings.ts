@@ -7,6 +7,7 @@ import {
   Http1ProtocolOptionsSchema,
   Http2ProtocolOptionsSchema,
   HttpProtocolOptionsSchema,
+  KeepaliveSettingsSchema,
   HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores,
 } from "../../shared/wire/gen/envoy/config/core/v3/protocol_pb.js";
 import {
@@ -109,7 +110,7 @@ export function compileHttpSettings(
     ...http1(manager.httpProtocolOptions, at(path, "http_protocol_options"), notes),
     maxHeadBytes: (manager.maxRequestHeadersKb ?? MAX_HEAD_KB) * 1024,
     ...common(manager, at(path, "common_http_protocol_options"), notes),
-    maxConcurrentStreams: maxStreams(manager, at(path, "http2_protocol_options"), notes),
+    ...http2(manager, at(path, "http2_protocol_options"), notes),
     streamIdleTimeoutMs: milliseconds(manager.streamIdleTimeout, STREAM_IDLE_MS),
     requestTimeoutMs: milliseconds(manager.requestTimeout, 0),
     requestHeadersTimeoutMs: milliseconds(manager.requestHeadersTimeout, 0),
@@ -247,12 +248,15 @@ function preservesCase({ headerKeyFormat }: Http1ProtocolOptions, path: Path): b
 }
 
 const http2Fields = {
-  used: ["max_concurrent_streams"],
-  decorative: [
-    "hpack_table_size",
+  used: [
+    "max_concurrent_streams",
     "initial_stream_window_size",
     "initial_connection_window_size",
     "allow_connect",
+    "connection_keepalive",
+  ],
+  decorative: [
+    "hpack_table_size",
     "max_outbound_frames",
     "max_outbound_control_frames",
     "max_consecutive_inbound_frames_with_empty_payload",
@@ -260,16 +264,56 @@ const http2Fields = {
     "max_inbound_window_update_frames_per_data_frame_sent",
     "stream_error_on_invalid_http_messaging",
     "override_stream_error_on_invalid_http_message",
-    "connection_keepalive",
     "use_oghttp2_codec",
   ],
 };
 
-function maxStreams(manager: HttpConnectionManager, path: Path, notes: Notes): number {
-  const options = manager.http2ProtocolOptions;
-  if (options === undefined) return MAX_STREAMS;
-  checkFields(options, Http2ProtocolOptionsSchema, path, notes, http2Fields);
-  return options.maxConcurrentStreams ?? MAX_STREAMS;
+/** Jitter and the extra PING of an idle connection only say when exactly a PING goes. */
+const keepaliveFields = {
+  used: ["interval", "timeout"],
+  decorative: ["interval_jitter", "connection_idle_interval"],
+};
+
+function http2(
+  { http2ProtocolOptions: options }: HttpConnectionManager,
+  path: Path,
+  notes: Notes,
+): Pick<HttpSettings, "maxConcurrentStreams" | "http2"> {
+  if (options !== undefined)
+    checkFields(options, Http2ProtocolOptionsSchema, path, notes, http2Fields);
+  const keepalive = options?.connectionKeepalive;
+  if (keepalive !== undefined)
+    checkFields(
+      keepalive,
+      KeepaliveSettingsSchema,
+      at(path, "connection_keepalive"),
+      notes,
+      keepaliveFields,
+    );
+  return {
+    maxConcurrentStreams: options?.maxConcurrentStreams ?? MAX_STREAMS,
+    http2: {
+      streamWindowBytes: windowBytes(options?.initialStreamWindowSize, path, "stream"),
+      connectionWindowBytes: windowBytes(options?.initialConnectionWindowSize, path, "connection"),
+      allowConnect: options?.allowConnect ?? false,
+      pingIntervalMs: milliseconds(keepalive?.interval, 0),
+      pingTimeoutMs: milliseconds(keepalive?.timeout, 0),
+    },
+  };
+}
+
+/** Envoy's limits: clients may send 65,535 octets before they have read our SETTINGS. */
+function windowBytes(
+  bytes: number | undefined,
+  path: Path,
+  of: "stream" | "connection",
+): number | undefined {
+  if (bytes !== undefined && (bytes < 65_535 || bytes > 2 ** 31 - 1))
+    throw new CompileError(
+      at(path, `initial_${of}_window_size`),
+      `must be between 65535 and 2147483647, not ${bytes}`,
+    );
+  return bytes;
 }
 
 const commonFields = {

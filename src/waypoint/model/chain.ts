@@ -67,6 +67,16 @@ export interface HttpSettings {
   readonly maxHeadBytes: number;
   readonly maxHeaders: number;
   readonly maxConcurrentStreams: number;
+  readonly http2: {
+    /** Undefined: ours. */
+    readonly streamWindowBytes: number | undefined;
+    readonly connectionWindowBytes: number | undefined;
+    /** Extended CONNECT (RFC 8441). */
+    readonly allowConnect: boolean;
+    /** 0: no PINGs. */
+    readonly pingIntervalMs: number;
+    readonly pingTimeoutMs: number;
+  };
   /** 0 switches each off. */
   readonly streamIdleTimeoutMs: number;
   readonly connectionIdleTimeoutMs: number;

@@ -21,6 +21,13 @@ export const plainSettings: HttpSettings = {
   maxHeadBytes: 60 * 1024,
   maxHeaders: 100,
   maxConcurrentStreams: 100,
+  http2: {
+    streamWindowBytes: undefined,
+    connectionWindowBytes: undefined,
+    allowConnect: false,
+    pingIntervalMs: 0,
+    pingTimeoutMs: 0,
+  },
   streamIdleTimeoutMs: 0,
   connectionIdleTimeoutMs: 3_600_000,
   maxConnectionDurationMs: 0,

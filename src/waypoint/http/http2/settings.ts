@@ -65,6 +65,11 @@ export function http2ServerSettings(settings: HttpSettings): Http2Settings {
   return {
     ...common,
     maxConcurrentStreams: Math.min(settings.maxConcurrentStreams || mostStreams, mostStreams),
+    streamWindowBytes: settings.http2.streamWindowBytes ?? common.streamWindowBytes,
+    connectionWindowBytes: settings.http2.connectionWindowBytes ?? common.connectionWindowBytes,
+    allowConnect: settings.http2.allowConnect,
+    pingIntervalMs: settings.http2.pingIntervalMs,
+    pingTimeoutMs: settings.http2.pingTimeoutMs,
     maxHeadBytes: settings.maxHeadBytes,
     maxHeaders: settings.maxHeaders,
     underscoresInNames: settings.underscoresInNames,
