@@ -115,6 +115,21 @@ describe("consistent hashing", () => {
       );
     });
 
+    test(`${name}: the order in which hosts are named does not matter`, () => {
+      fc.assert(
+        fc.property(hostCount, fc.infiniteStream(fc.nat()), (count, keys) => {
+          const hosts = hostsNamed(count);
+          const shuffled = hosts
+            .map((each) => ({ each, key: keys.next().value }))
+            .sort((a, b) => a.key - b.key)
+            .map(({ each }) => each);
+          const [one, other] = [build(hosts), build(shuffled)];
+          for (const hash of samples) assert.equal(one.find(hash, 0), other.find(hash, 0));
+        }),
+        { numRuns: 10 },
+      );
+    });
+
     test(`${name}: every host can be found, and only hosts`, () => {
       const hosts = hostsNamed(12);
       const table = build(hosts);

@@ -19,8 +19,11 @@ export function buildMaglev<H extends Host>(
 ): HashTable<H> {
   if (shares.length === 0) return { find: () => undefined };
   const most = shares.reduce((max, { share }) => Math.max(max, share), 0);
-  const entries = shares.map(({ host, share }, index): Entry => {
-    const key = keyOf(host);
+  // Whoever comes first wins a place that two want: in the order of keys, or the order of endpoints would decide.
+  const sorted = shares
+    .map(({ host, share }) => ({ host, share, key: keyOf(host) }))
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  const entries = sorted.map(({ key, share }, index): Entry => {
     return {
       index,
       at: Number(xxHash64(key) % BigInt(size)),
@@ -41,7 +44,7 @@ export function buildMaglev<H extends Host>(
     }
   return new MaglevTable(
     table,
-    shares.map(({ host }) => host),
+    sorted.map(({ host }) => host),
   );
 }
 

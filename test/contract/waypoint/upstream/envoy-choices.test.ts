@@ -149,14 +149,14 @@ describe("choices beside Envoy", { skip: withoutEnvoy }, () => {
   });
 
   for (const [name, { ours }] of Object.entries(balances))
-    test(`${name}: 300 hashes go to the same of six weighted endpoints`, async () => {
+    test(`${name}: 1500 hashes go to the same of six weighted endpoints`, async () => {
       const hosts = weighted.map(({ port, weight }) => host(`127.0.0.1:${port}`, { weight }));
       const balancer = new Balancer(
         { balance: ours, panicThresholdPercent: 50, localityWeighted: false },
         hostSet([{ hosts }]),
         { random: seeded(1), nowMs: () => 0 },
       );
-      for (let at = 0; at < 300; at++) {
+      for (let at = 0; at < 1500; at++) {
         const text = `client ${at}`;
         const chosen = balancer.pick({
           hash: xxHash64(text),
