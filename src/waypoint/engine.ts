@@ -16,6 +16,7 @@ import { compileHooks } from "./compile/hooks.ts";
 import { compileMainListener } from "./compile/main-listener.ts";
 import type { WaypointConfig } from "./config.ts";
 import { ClusterCalls } from "./filters/cluster-calls.ts";
+import { DecisionCounters } from "./filters/counters.ts";
 import { RemoteKeySets } from "./filters/jwt/remote-key-sets.ts";
 import type { DownstreamInfo } from "./http/stream.ts";
 import type { ClusterConfig } from "./model/cluster.ts";
@@ -58,6 +59,8 @@ export interface Engine {
   readonly servers: ChainServers;
   readonly endpointHealth: EndpointHealthOf;
   readonly metrics: () => string;
+  /** Envoy's counters of what filters decided. */
+  readonly decisionCounts: () => DecisionCounters["values"];
   /** Paths of telemetry on the admin port. */
   readonly adminRoutes: Readonly<Record<string, AdminHandler>>;
   close(): Promise<void>;
@@ -70,8 +73,9 @@ export function createEngine(deps: EngineDeps): Engine {
   const upstreams = upstreamsOf(deps);
   const calls = new ClusterCalls(clusters, clock);
   const keySets = new RemoteKeySets(calls, clock);
+  const counters = new DecisionCounters();
   const telemetry = telemetryOf(deps, calls);
-  const hooks = compileHooks({ clock, calls, keySets }, telemetry.environment);
+  const hooks = compileHooks({ clock, calls, keySets, counters }, telemetry.environment);
   return {
     compilers: {
       cluster: (message, notes) => compileCluster(message, notes, message.name),
@@ -90,6 +94,7 @@ export function createEngine(deps: EngineDeps): Engine {
         .find(({ name }) => name === cluster)
         ?.endpoints.find(({ hostText }) => hostText === address),
     metrics: () => telemetry.renderMetrics(),
+    decisionCounts: () => counters.values,
     adminRoutes: { ...telemetry.routes, ...whyOf(deps, upstreams) },
     close: async () => {
       keySets.close();

@@ -2,6 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
 import type { Clock } from "../../src/shared/base/clock.ts";
+import { DecisionCounters } from "../../src/waypoint/filters/counters.ts";
 import type { FilterEnvironment } from "../../src/waypoint/filters/environment.ts";
 import type {
   ConnectionContext,
@@ -182,7 +183,12 @@ export function filterEnvironment(
   calls: UpstreamCalls = new ScriptedCalls(),
   clock: Clock = new FakeClock(),
 ): FilterEnvironment {
-  return { clock, calls, keySets: new RemoteKeySets(calls, clock) };
+  return {
+    clock,
+    calls,
+    keySets: new RemoteKeySets(calls, clock),
+    counters: new DecisionCounters(),
+  };
 }
 
 /** A message as Any. */

@@ -1,6 +1,6 @@
 /**
- * `/config_dump` in the shape of Envoy's admin port, as far as tools of the reference read it: node, clusters, listeners (routes
- * inside), endpoints on demand, secrets without their keys. What was read past is listed at the end, which tools ignore.
+ * `/config_dump` in the shape of Envoy's admin port, as far as tools of the reference read it: node, clusters, listeners, their
+ * routes, endpoints on demand, secrets without their keys. What was read past is listed at the end, which tools ignore.
  */
 import type { SecretSnapshot } from "../../shared/identity/secret-source.ts";
 import type { CertificateInfo } from "../../shared/identity/x509.ts";
@@ -8,6 +8,7 @@ import { formatTimestamp } from "../../shared/telemetry/logger.ts";
 import type { XdsNode } from "../../shared/xds/types.ts";
 import type { ResourceBook } from "../xds/book.ts";
 import type { PrintResource } from "../xds/print-resource.ts";
+import { routeConfigs } from "./route-configs.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -76,25 +77,46 @@ function clusters(book: ResourceBook, print: PrintResource): Json {
   };
 }
 
-function listeners(book: ResourceBook, print: PrintResource): Json {
+interface ListenerState {
+  readonly name: string;
+  readonly active_state?: {
+    readonly version_info: string;
+    readonly listener: unknown;
+    readonly last_updated: string;
+  };
+}
+
+function listenerStates(book: ResourceBook, print: PrintResource): readonly ListenerState[] {
+  return namesOf(book).map((name) => {
+    const entry = book.accepted.get(name);
+    return {
+      name,
+      ...(entry === undefined
+        ? {}
+        : {
+            active_state: {
+              version_info: entry.version,
+              listener: print(book.typeUrl, entry.bytes),
+              last_updated: time(entry.wallMs),
+            },
+          }),
+      ...refusalOf(book, name, print),
+    };
+  });
+}
+
+/** Routes stand inside the listeners; tools look for them in a list of their own. */
+function routes(listed: readonly ListenerState[]): Json {
   return {
-    "@type": dumpType("ListenersConfigDump"),
-    dynamic_listeners: namesOf(book).map((name) => {
-      const entry = book.accepted.get(name);
-      return {
-        name,
-        ...(entry === undefined
-          ? {}
-          : {
-              active_state: {
-                version_info: entry.version,
-                listener: print(book.typeUrl, entry.bytes),
-                last_updated: time(entry.wallMs),
-              },
-            }),
-        ...refusalOf(book, name, print),
-      };
-    }),
+    "@type": dumpType("RoutesConfigDump"),
+    static_route_configs: listed.flatMap(({ active_state: active }) =>
+      active === undefined
+        ? []
+        : routeConfigs(active.listener).map((route_config) => ({
+            route_config,
+            last_updated: active.last_updated,
+          })),
+    ),
   };
 }
 
@@ -181,11 +203,13 @@ function decorations({ books }: DumpSources): Json {
 
 export function configDump(sources: DumpSources, options: DumpOptions, print: PrintResource): Json {
   const { books } = sources;
-  const sections = [
+  const listeners = listenerStates(books.listeners, print);
+  const sections: readonly Json[] = [
     bootstrap(sources),
     clusters(books.clusters, print),
     ...(options.endpoints ? [endpoints(books.endpoints, print)] : []),
-    listeners(books.listeners, print),
+    { "@type": dumpType("ListenersConfigDump"), dynamic_listeners: listeners },
+    routes(listeners),
     secrets(sources.secrets()),
   ];
   if (options.resource === undefined)

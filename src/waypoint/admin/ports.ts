@@ -11,6 +11,7 @@ import type { Clock } from "../../shared/base/clock.ts";
 import type { Readiness } from "../../shared/base/readiness.ts";
 import type { LogFilter } from "../../shared/telemetry/logger.ts";
 import type { WaypointConfig } from "../config.ts";
+import type { DecisionCounters } from "../filters/counters.ts";
 import type { OwnCertificate } from "../secrets/own-certificate.ts";
 import type { Sessions } from "../terminate/sessions.ts";
 import type { Catalog } from "../xds/catalog.ts";
@@ -37,6 +38,7 @@ export interface AdminDeps {
   readonly engine: {
     readonly endpointHealth: EndpointHealthOf;
     readonly metrics: () => string;
+    readonly decisionCounts: () => DecisionCounters["values"];
     /** Paths of telemetry and policy: decisions, why. */
     readonly adminRoutes: Readonly<Record<string, AdminHandler>>;
   };
@@ -47,6 +49,7 @@ function statsOf(deps: AdminDeps, startedMs: number): ReadonlyMap<string, number
   const { main } = state.current;
   return new Map([
     ...deps.counters.values,
+    ...deps.engine.decisionCounts(),
     ["cluster_manager.active_clusters", catalog.books.clusters.accepted.size],
     ["cluster_manager.warming_clusters", 0],
     ["listener_manager.total_listeners_active", catalog.books.listeners.accepted.size],

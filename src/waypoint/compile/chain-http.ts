@@ -60,7 +60,7 @@ function compileFilters(
   for (const [index, message] of manager.httpFilters.entries()) {
     const inside = item(path, "http_filters", index);
     if (router !== undefined) throw new CompileError(inside, "stands behind the router");
-    const compiled = hooks.httpFilter(message, inside, notes);
+    const compiled = hooks.httpFilter(message, inside, notes, manager.statPrefix);
     if (compiled.kind === "filter") filters.push(compiled.filter);
     else if (compiled.role === "router") router = compiled.config;
     else if (compiled.role === "stats" && message.configType.case === "typedConfig")

@@ -22,7 +22,13 @@ import { compileStats } from "./stats.ts";
 import { compileTracing } from "./tracing.ts";
 
 export interface CompileHooks {
-  httpFilter(message: HttpFilterMessage, path: Path, notes: Notes): CompiledFilter<HttpFilter>;
+  /** `statPrefix`: of the connection manager, for the names of counters. */
+  httpFilter(
+    message: HttpFilterMessage,
+    path: Path,
+    notes: Notes,
+    statPrefix: string,
+  ): CompiledFilter<HttpFilter>;
   networkFilter(message: Filter, path: Path, notes: Notes): CompiledFilter<NetworkFilter>;
   /** One entry of typed_per_filter_config. */
   perRoute(filterName: string, config: Any, path: Path, notes: Notes): unknown;
@@ -37,7 +43,10 @@ export function compileHooks(
   telemetry: TelemetryEnvironment,
 ): CompileHooks {
   return {
-    httpFilter: (message, path, notes) => compileHttpFilter(message, path, notes, filters),
+    httpFilter: (message, path, notes, statPrefix) => {
+      const counters = filters.counters.below(`http.${statPrefix}`);
+      return compileHttpFilter(message, path, notes, { ...filters, counters });
+    },
     networkFilter: (message, path, notes) => compileNetworkFilter(message, path, notes, filters),
     perRoute: (filterName, config, path, notes) =>
       compilePerRoute(filterName, config, path, notes, filters),

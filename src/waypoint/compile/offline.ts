@@ -4,6 +4,7 @@ import type { Clock } from "../../shared/base/clock.ts";
 import { formatSocketAddress } from "../../shared/net/authority.ts";
 import { ClusterSchema } from "../../shared/wire/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "../../shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { DecisionCounters } from "../filters/counters.ts";
 import { RemoteKeySets } from "../filters/jwt/remote-key-sets.ts";
 import type { UpstreamCalls } from "../filters/upstream-calls.ts";
 import type { Assignment, EndpointConfig } from "../model/endpoints.ts";
@@ -43,7 +44,8 @@ export function offlineWaypoint(
   identity: string | undefined,
 ): OfflineWaypoint {
   const keySets = new RemoteKeySets(nobody, clock);
-  const hooks = compileHooks({ clock, calls: nobody, keySets }, inertEnvironment());
+  const counters = new DecisionCounters();
+  const hooks = compileHooks({ clock, calls: nobody, keySets, counters }, inertEnvironment());
   const refused: string[] = [];
   const main = listeners.find((bytes) => listenerName(bytes) === "main_internal");
   const compiled = main && attempt(refused, () => compileMainListener(main, new Notes(), hooks));

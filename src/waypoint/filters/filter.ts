@@ -4,6 +4,7 @@ import type { LocalReply, RequestHead, ResponseFlag, ResponseHead } from "../htt
 import type { DownstreamInfo } from "../http/stream.ts";
 import type { Route } from "../model/route.ts";
 import type { FormatFacts } from "../routing/format.ts";
+import type { DecisionCounter } from "./counters.ts";
 
 /** JSON-like values of dynamic metadata. */
 export type MetadataValue =
@@ -51,6 +52,8 @@ export type FilterVerdict =
 export interface HttpFilter {
   /** As configured, e.g. "envoy.filters.http.rbac". */
   readonly name: string;
+  /** Clusters that it asks, kept and waited for like those of routes. */
+  readonly clusters?: readonly string[];
   /** Synchronous wherever possible: a promise costs a turn. */
   onRequest?(context: RequestContext, endStream: boolean): FilterVerdict | Promise<FilterVerdict>;
   /** May change the answer's head. Runs in reverse order. */
@@ -65,6 +68,8 @@ export interface FilterDecision {
   readonly outcome: string;
   /** For a person: policy and rule, field, or what was missing. */
   readonly reason: string;
+  /** Counts the decision once the stream it was made for is over; a dry run of the filters counts nothing. */
+  readonly counter?: DecisionCounter | undefined;
 }
 
 /** The same for a TCP connection, before anything goes upstream. */
@@ -85,5 +90,6 @@ export type ConnectionVerdict =
 
 export interface NetworkFilter {
   readonly name: string;
+  readonly clusters?: readonly string[];
   onConnection(context: ConnectionContext): ConnectionVerdict | Promise<ConnectionVerdict>;
 }

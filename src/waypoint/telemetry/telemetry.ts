@@ -103,6 +103,7 @@ function requestTelemetry(
         const span = finishTrace(active, record);
         if (span !== undefined) exporters.export(active.config, span);
       }
+      for (const { counter } of record.decisions) if (counter !== undefined) counter.count++;
       decisions.add(record);
     },
   };

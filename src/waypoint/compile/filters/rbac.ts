@@ -8,9 +8,16 @@ import {
 } from "../../../shared/wire/gen/envoy/config/rbac/v3/rbac_pb.js";
 import { RBACSchema as HttpRbacSchema } from "../../../shared/wire/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { RBACSchema as NetworkRbacSchema } from "../../../shared/wire/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
+import type { CounterSource } from "../../filters/counters.ts";
+import type { FilterEnvironment } from "../../filters/environment.ts";
 import type { HttpFilter, NetworkFilter } from "../../filters/filter.ts";
 import { allOf, type Condition, oneOf, withoutHttp } from "../../filters/rbac/condition.ts";
-import type { RbacAction, RbacEngines, RbacRules } from "../../filters/rbac/engine.ts";
+import type {
+  RbacAction,
+  RbacCounters,
+  RbacEngines,
+  RbacRules,
+} from "../../filters/rbac/engine.ts";
 import { HttpRbacFilter, NetworkRbacFilter } from "../../filters/rbac/filter.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "../notes.ts";
 import { compilePermission } from "./rbac-permission.ts";
@@ -18,8 +25,8 @@ import { compilePrincipal } from "./rbac-principal.ts";
 import { readConfig, type TypedConfig } from "./typed-config.ts";
 
 const filterFields = {
-  used: ["rules", "shadow_rules", "shadow_rules_stat_prefix"],
-  decorative: ["rules_stat_prefix", "stat_prefix", "track_per_rule_stats"],
+  used: ["rules", "shadow_rules", "shadow_rules_stat_prefix", "rules_stat_prefix", "stat_prefix"],
+  decorative: ["track_per_rule_stats"],
 };
 
 export function compileHttpRbac(
@@ -27,10 +34,13 @@ export function compileHttpRbac(
   config: TypedConfig,
   path: Path,
   notes: Notes,
+  { counters }: FilterEnvironment,
 ): HttpFilter {
   const message = readConfig(config, HttpRbacSchema, path);
   checkFields(message, HttpRbacSchema, path, notes, filterFields);
-  return new HttpRbacFilter(name, compileEngines(message, path, notes));
+  const engines = compileEngines(message, path, notes);
+  const counted = rbacCounters(counters, message.rulesStatPrefix, message.shadowRulesStatPrefix);
+  return new HttpRbacFilter(name, { ...engines, counters: counted });
 }
 
 export function compileNetworkRbac(
@@ -38,6 +48,7 @@ export function compileNetworkRbac(
   config: TypedConfig,
   path: Path,
   notes: Notes,
+  { counters }: FilterEnvironment,
 ): NetworkFilter {
   const message = readConfig(config, NetworkRbacSchema, path);
   checkFields(message, NetworkRbacSchema, path, notes, {
@@ -49,7 +60,22 @@ export function compileNetworkRbac(
     rules: rules && forConnections(rules),
     shadow: shadow && forConnections(shadow),
     shadowPrefix,
+    counters: rbacCounters(counters.below(withoutDot(message.statPrefix)), "", shadowPrefix),
   });
+}
+
+function rbacCounters(source: CounterSource, rules: string, shadow: string): RbacCounters {
+  const inside = (prefix: string): CounterSource =>
+    source.below(prefix === "" ? "rbac" : `rbac.${withoutDot(prefix)}`);
+  const [enforced, dry] = [inside(rules), inside(shadow)];
+  return {
+    rules: { allowed: enforced.counter("allowed"), denied: enforced.counter("denied") },
+    shadow: { allowed: dry.counter("shadow_allowed"), denied: dry.counter("shadow_denied") },
+  };
+}
+
+function withoutDot(prefix: string): string {
+  return prefix.replace(/\.$/, "");
 }
 
 export function compileEngines(
@@ -60,7 +86,7 @@ export function compileEngines(
   },
   path: Path,
   notes: Notes,
-): RbacEngines {
+): Omit<RbacEngines, "counters"> {
   const { rules, shadowRules } = message;
   return {
     rules: rules && compileRules(rules, at(path, "rules"), notes),

@@ -1,6 +1,6 @@
 /** What there is to say about each policy's outcome, made once per configuration: allowing costs no text per request. */
 import type { FilterDecision, MetadataValue } from "../filter.ts";
-import { decide, type RbacOutcome, type RbacRules } from "./engine.ts";
+import { decide, type OutcomeCounters, type RbacOutcome, type RbacRules } from "./engine.ts";
 import { explainMatch, explainNoMatch } from "./explain.ts";
 import type { Facts } from "./facts.ts";
 
@@ -23,10 +23,12 @@ export class Enforcement {
   readonly #rules: RbacRules;
   readonly #said: ReadonlyMap<string, Said>;
   readonly #filter: string;
+  readonly #counters: OutcomeCounters;
 
-  constructor(rules: RbacRules, filter: string) {
+  constructor(rules: RbacRules, filter: string, counters: OutcomeCounters) {
     this.#rules = rules;
     this.#filter = filter;
+    this.#counters = counters;
     const said = new Map<string, Said>();
     for (const { id } of rules.policies) said.set(id, this.#matched(id));
     said.set("", this.#unmatched());
@@ -41,46 +43,45 @@ export class Enforcement {
       outcome.policy === undefined
         ? explainNoMatch(this.#rules, facts)
         : explainMatch(outcome.policy, facts);
-    return { outcome, decision: { filter: this.#filter, outcome: "denied", reason }, metadata };
+    return { outcome, decision: this.#denied(reason), metadata };
+  }
+
+  #allowed(reason: string): FilterDecision {
+    const counter = this.#counters.allowed;
+    return { filter: this.#filter, outcome: "allowed", reason, counter };
+  }
+
+  #denied(reason: string): FilterDecision {
+    const counter = this.#counters.denied;
+    return { filter: this.#filter, outcome: "denied", reason, counter };
   }
 
   #matched(id: string): Said {
-    const filter = this.#filter;
     switch (this.#rules.action) {
       case "allow":
-        return said({ filter, outcome: "allowed", reason: `ALLOW policy ${id} matches` });
+        return said(this.#allowed(`ALLOW policy ${id} matches`));
       case "deny":
-        return said({ filter, outcome: "denied", reason: `DENY policy ${id} matches` });
+        return said(this.#denied(`DENY policy ${id} matches`));
       case "log":
         return {
-          decision: { filter, outcome: "logged", reason: `AUDIT policy ${id} matches` },
+          decision: { ...this.#allowed(`AUDIT policy ${id} matches`), outcome: "logged" },
           metadata: { access_log_hint: true },
         };
     }
   }
 
   #unmatched(): Said {
-    const filter = this.#filter;
     const count = this.#rules.policies.length;
     switch (this.#rules.action) {
       case "allow":
-        return said({
-          filter,
-          outcome: "denied",
-          reason: `none of ${count} ALLOW policies matches`,
-        });
+        return said(this.#denied(`none of ${count} ALLOW policies matches`));
       case "deny":
-        return said({
-          filter,
-          outcome: "allowed",
-          reason: `none of ${count} DENY policies matches`,
-        });
+        return said(this.#allowed(`none of ${count} DENY policies matches`));
       case "log":
         return {
           decision: {
-            filter,
+            ...this.#allowed(`none of ${count} AUDIT policies matches`),
             outcome: "not-logged",
-            reason: `none of ${count} AUDIT policies matches`,
           },
           metadata: { access_log_hint: false },
         };
@@ -98,7 +99,7 @@ export class Shadow {
   readonly #said: ReadonlyMap<string, Required<Ruling>>;
   readonly #unmatched: Required<Ruling>;
 
-  constructor(rules: RbacRules, prefix: string, filter: string) {
+  constructor(rules: RbacRules, prefix: string, filter: string, counters: OutcomeCounters) {
     this.#rules = rules;
     const action = rules.action.toUpperCase();
     const ruling = (outcome: RbacOutcome): Required<Ruling> => ({
@@ -110,6 +111,7 @@ export class Shadow {
           outcome.policy === undefined
             ? `none of ${rules.policies.length} shadow ${action} policies matches`
             : `shadow ${action} policy ${outcome.policy.id} matches`,
+        counter: outcome.allowed ? counters.allowed : counters.denied,
       },
       metadata: {
         ...(outcome.policy === undefined

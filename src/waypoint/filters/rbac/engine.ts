@@ -1,4 +1,5 @@
 /** Policies in their order of evaluation, and the decision they lead to. Pure: from plain data to plain data. */
+import type { DecisionCounter } from "../counters.ts";
 import type { Condition } from "./condition.ts";
 import type { Facts } from "./facts.ts";
 import { holds } from "./holds.ts";
@@ -18,11 +19,23 @@ export interface RbacRules {
   readonly policies: readonly RbacPolicy[];
 }
 
+/** Of one filter, as Envoy names them: `rbac.allowed`, `rbac.istio_dry_run_deny_.shadow_denied`. */
+export interface RbacCounters {
+  readonly rules: OutcomeCounters;
+  readonly shadow: OutcomeCounters;
+}
+
+export interface OutcomeCounters {
+  readonly allowed: DecisionCounter;
+  readonly denied: DecisionCounter;
+}
+
 /** Both as configured; either may be absent. */
 export interface RbacEngines {
   readonly rules: RbacRules | undefined;
   readonly shadow: RbacRules | undefined;
   readonly shadowPrefix: string;
+  readonly counters: RbacCounters;
 }
 
 export interface RbacOutcome {

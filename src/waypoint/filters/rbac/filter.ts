@@ -25,9 +25,11 @@ abstract class RbacFilter {
   constructor(name: string, namespace: string, engines: RbacEngines) {
     this.name = name;
     this.#namespace = namespace;
-    const { rules, shadow, shadowPrefix } = engines;
-    this.#enforcement = rules === undefined ? undefined : new Enforcement(rules, name);
-    this.#shadow = shadow === undefined ? undefined : new Shadow(shadow, shadowPrefix, name);
+    const { rules, shadow, shadowPrefix, counters } = engines;
+    this.#enforcement =
+      rules === undefined ? undefined : new Enforcement(rules, name, counters.rules);
+    this.#shadow =
+      shadow === undefined ? undefined : new Shadow(shadow, shadowPrefix, name, counters.shadow);
   }
 
   /** Undefined: go on. Otherwise the denial's details. */
