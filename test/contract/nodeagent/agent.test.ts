@@ -69,8 +69,10 @@ class HandSource implements ObjectSource {
     this.#listeners.clear();
   }
   become(text: string): void {
+    const removed = [...this.snapshot.objects.values()];
     this.snapshot = snapshotOf(text, this.snapshot.revision + 1);
-    for (const listener of this.#listeners) listener(this.snapshot, { upserted: [], removed: [] });
+    const change = { upserted: [...this.snapshot.objects.values()], removed };
+    for (const listener of this.#listeners) listener(this.snapshot, change);
   }
 }
 

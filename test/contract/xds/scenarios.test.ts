@@ -279,7 +279,7 @@ function scenarios(kind: PeerKind): void {
 
     test("a type that nobody knows is ignored", async () => {
       const { peer } = await synced();
-      peer.send({ typeUrl: "type.googleapis.com/envoy.config.cluster.v3.Cluster" });
+      peer.send({ typeUrl: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration" });
       assert.ok(await peer.nothing(150));
     });
 
