@@ -13,6 +13,7 @@ import type { MainListener } from "../compile/main-listener.ts";
 import { at, CompileError, Notes } from "../compile/notes.ts";
 import { checkWayOut } from "../compile/way-out.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
+import type { Clusters } from "../upstream/upstream.ts";
 import { ResourceBook } from "./book.ts";
 import type { LiveClusters, ResourceCompilers } from "./compilers.ts";
 import type { StateHolder } from "./state.ts";
@@ -61,6 +62,9 @@ export class Catalog<ClusterPlan, EndpointPlan> {
   #namedInForce: ReadonlySet<string> = new Set();
   #deadline: Timer | undefined;
   #deadlinePassed = false;
+  /** Clusters whose names are being resolved. */
+  readonly #resolving = new Set<string>();
+  #closed = false;
 
   constructor(deps: CatalogDeps<ClusterPlan, EndpointPlan>) {
     this.#deps = deps;
@@ -85,7 +89,8 @@ export class Catalog<ClusterPlan, EndpointPlan> {
   /** Clusters that a listener waits for. What the one in force names too was waited for before. */
   cold(): readonly string[] {
     const fresh = [...this.#named].filter((name) => !this.#namedInForce.has(name));
-    return coldClusters(fresh, this.#clusters, (name) => this.#endpoints.has(name));
+    const unnamed = coldClusters(fresh, this.#clusters, (name) => this.#endpoints.has(name));
+    return [...unnamed, ...fresh.filter((name) => this.#isUnresolved(name))];
   }
 
   applyClusters(response: DeltaDiscoveryResponse): Problems {
@@ -135,6 +140,7 @@ export class Catalog<ClusterPlan, EndpointPlan> {
   }
 
   close(): void {
+    this.#closed = true;
     this.#deadline?.cancel();
   }
 
@@ -179,19 +185,49 @@ export class Catalog<ClusterPlan, EndpointPlan> {
 
   /** Brings the newest that may be in force into force. */
   #settle(): void {
-    const { state, live } = this.#deps;
+    const { state } = this.#deps;
+    this.#forgetEndpoints();
+    // Names are resolved from here on, also of clusters that a listener has to wait for.
+    let clusters = this.#update();
     const cold = this.cold();
     const waits = cold.length > 0 && !this.#deadlinePassed;
+    const leaving = this.#leaving.size;
     if (!waits) this.#enforce(cold);
-    this.#forgetEndpoints();
-    const clusters = new Map<string, ClusterPlan>();
-    for (const [name, { plan }] of this.#leaving) clusters.set(name, plan);
-    for (const [name, { plan }] of this.#clusters) clusters.set(name, plan);
+    if (this.#leaving.size !== leaving) {
+      this.#forgetEndpoints();
+      clusters = this.#update();
+    }
     const { main, terminate } = waits
       ? state.current
       : { main: this.#main, terminate: this.#terminate };
-    state.swap({ main, terminate, clusters: live.update(clusters, this.#endpoints) });
+    state.swap({ main, terminate, clusters });
     this.#watchDeadline(waits || this.#leaving.size > 0);
+    if (waits) for (const name of cold) this.#settleWhenResolved(name);
+  }
+
+  #update(): Clusters {
+    const clusters = new Map<string, ClusterPlan>();
+    for (const [name, { plan }] of this.#leaving) clusters.set(name, plan);
+    for (const [name, { plan }] of this.#clusters) clusters.set(name, plan);
+    return this.#deps.live.update(clusters, this.#endpoints);
+  }
+
+  /** Of a cluster whose endpoints stand behind a name. */
+  #isUnresolved(name: string): boolean {
+    const cluster = this.#clusters.get(name);
+    if (cluster === undefined || cluster.endpointsName !== undefined) return false;
+    return this.#deps.live.isWarm?.(name) === false;
+  }
+
+  #settleWhenResolved(name: string): void {
+    const { live } = this.#deps;
+    if (this.#resolving.has(name) || live.whenWarm === undefined || !this.#isUnresolved(name))
+      return;
+    this.#resolving.add(name);
+    void live.whenWarm([name]).then(() => {
+      this.#resolving.delete(name);
+      if (!this.#closed) this.#settle();
+    });
   }
 
   /** Endpoints of clusters that are gone: the control plane does not say so of them. */

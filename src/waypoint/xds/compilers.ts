@@ -34,4 +34,8 @@ export interface LiveClusters<ClusterPlan, EndpointPlan> {
     clusters: ReadonlyMap<string, ClusterPlan>,
     endpoints: ReadonlyMap<string, EndpointPlan>,
   ): Clusters;
+  /** Whether a cluster knows its endpoints, where those do not come from the control plane: a name has to be resolved first. */
+  isWarm?(name: string): boolean;
+  /** Settles when all of them are warm, or gone. */
+  whenWarm?(names: Iterable<string>): Promise<void>;
 }

@@ -3,17 +3,32 @@
  * endpoints, listeners, in this order and each on its own: without care a new listener would point at clusters that have no
  * endpoints yet, and a removed cluster would be missing under the listener that still points at it.
  */
-import type { Chain } from "../model/chain.ts";
+import type { Chain, HttpChain } from "../model/chain.ts";
 import type { ClusterChoice, RouteAction, RouteTable } from "../model/route.ts";
+import type { TracingProvider } from "../telemetry/config.ts";
 
-/** Clusters that a listener's chains name. */
+/** Clusters that a listener's chains name: in routes, in filters, and where spans go. */
 export function clustersOf(chains: Iterable<Chain>): ReadonlySet<string> {
   const names = new Set<string>();
   for (const chain of chains) {
-    if (chain.kind === "tcp") for (const { cluster } of chain.clusters.clusters) names.add(cluster);
-    else addRoutes(chain.routes, names);
+    for (const { clusters } of chain.filters) for (const name of clusters ?? []) names.add(name);
+    if (chain.kind === "http") addHttp(chain, names);
+    else for (const { cluster } of chain.clusters.clusters) names.add(cluster);
   }
   return names;
+}
+
+function addHttp({ routes, tracing }: HttpChain, names: Set<string>): void {
+  addRoutes(routes, names);
+  const collector = collectorOf(tracing?.provider);
+  if (collector !== undefined) names.add(collector);
+}
+
+function collectorOf(provider: TracingProvider | undefined): string | undefined {
+  if (provider === undefined) return undefined;
+  return provider.kind === "zipkin"
+    ? provider.collector.cluster
+    : provider.export.collector.cluster;
 }
 
 function addRoutes({ virtualHosts }: RouteTable, names: Set<string>): void {

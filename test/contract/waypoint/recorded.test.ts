@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { fromBinary } from "@bufbuild/protobuf";
 import { systemClock } from "../../../src/shared/base/clock.ts";
 import type { SecretSource } from "../../../src/shared/identity/secret-source.ts";
@@ -72,7 +73,8 @@ function waypoint() {
     state,
     clock: systemClock,
     log,
-    warmingDeadlineMs: 15_000,
+    // Nobody resolves the names of the recording here.
+    warmingDeadlineMs: 100,
   });
   return { engine, state, catalog };
 }
@@ -88,6 +90,8 @@ for (const name of cases)
       assert.deepEqual(catalog.applyClusters(recorded(name, "Cluster")), []);
       assert.deepEqual(catalog.applyEndpoints(recorded(name, "ClusterLoadAssignment")), []);
       assert.deepEqual(catalog.applyListeners(recorded(name, "Listener")), []);
+      for (let waits = 0; waits < 500 && state.current.main === undefined; waits++)
+        await setTimeout(10);
       const { main, terminate, clusters } = state.current;
       assert.deepEqual(catalog.cold(), []);
       assert.ok(main !== undefined && main.chains.size > 0);

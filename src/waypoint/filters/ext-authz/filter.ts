@@ -24,6 +24,7 @@ const NAMESPACE = "envoy.filters.http.ext_authz";
 
 export class ExtAuthzFilter implements HttpFilter {
   readonly name: string;
+  readonly clusters: readonly string[];
   readonly #config: ExtAuthzConfig;
   readonly #calls: UpstreamCalls;
   /** What answers get once they come. */
@@ -31,6 +32,7 @@ export class ExtAuthzFilter implements HttpFilter {
 
   constructor(name: string, config: ExtAuthzConfig, calls: UpstreamCalls) {
     this.name = name;
+    this.clusters = [config.service.cluster];
     this.#config = config;
     this.#calls = calls;
   }

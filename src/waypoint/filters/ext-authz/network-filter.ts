@@ -18,11 +18,13 @@ const continueConnection: ConnectionVerdict = { kind: "continue" };
 
 export class NetworkAuthzFilter implements NetworkFilter {
   readonly name: string;
+  readonly clusters: readonly string[];
   readonly #config: NetworkAuthzConfig;
   readonly #calls: UpstreamCalls;
 
   constructor(name: string, config: NetworkAuthzConfig, calls: UpstreamCalls) {
     this.name = name;
+    this.clusters = [config.service.cluster];
     this.#config = config;
     this.#calls = calls;
   }

@@ -29,6 +29,7 @@ type Done = Extract<AttemptResult, { readonly kind: "done" }>;
 
 export class JwtFilter implements HttpFilter {
   readonly name: string;
+  readonly clusters: readonly string[];
   readonly #config: JwtConfig;
   readonly #environment: FilterEnvironment;
   readonly #rules: readonly Rule[];
@@ -38,6 +39,9 @@ export class JwtFilter implements HttpFilter {
 
   constructor(name: string, config: JwtConfig, environment: FilterEnvironment) {
     this.name = name;
+    this.clusters = [...config.providers.values()].flatMap(({ keys }) =>
+      keys.kind === "remote" ? [keys.spec.cluster] : [],
+    );
     this.#config = config;
     this.#environment = environment;
     this.#rules = config.rules.map(({ match, requires }) => ({

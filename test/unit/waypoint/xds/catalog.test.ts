@@ -68,6 +68,33 @@ describe("order", () => {
     assert.equal(rig.clock.pending, 0);
   });
 
+  test("a listener waits until names are resolved, and what filters ask is waited for and kept too", async () => {
+    const rig = ready();
+    rig.catalog.applyClusters(clusters("dns!", "asked"));
+    rig.catalog.applyListeners(listeners("a,dns;asked"));
+    assert.deepEqual(rig.catalog.cold(), ["asked", "dns"]);
+    rig.catalog.applyEndpoints(endpoints("asked"));
+    assert.equal(namedInForce(rig), "a,b");
+    await rig.resolve("dns");
+    assert.equal(namedInForce(rig), "a,asked,dns");
+    rig.catalog.applyClusters(response(clusterType, { removed: ["asked"] }));
+    assert.equal(rig.live().clusters.includes("asked#"), true);
+    rig.catalog.applyListeners(listeners("a,dns"));
+    assert.equal(rig.live().clusters.includes("asked#"), false);
+    assert.equal(rig.clock.pending, 0);
+  });
+
+  test("a name that is not resolved holds nothing up beyond the deadline", async () => {
+    const rig = ready();
+    rig.catalog.applyClusters(clusters("dns!"));
+    rig.catalog.applyListeners(listeners("a,dns"));
+    await rig.clock.advance(15_000);
+    assert.equal(namedInForce(rig), "a,dns");
+    await rig.resolve("dns");
+    assert.equal(namedInForce(rig), "a,dns");
+    assert.equal(rig.clock.pending, 0);
+  });
+
   test("a removed cluster stays until no listener in force points at it", () => {
     const rig = ready();
     rig.catalog.applyClusters(response(clusterType, { removed: ["b"] }));

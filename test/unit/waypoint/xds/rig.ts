@@ -1,4 +1,5 @@
 /** A catalog over compilers that do next to nothing, and live clusters that remember what they were told. */
+import { setImmediate } from "node:timers/promises";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { createLogger, LogFilter } from "../../../../src/shared/telemetry/logger.ts";
 import {
@@ -39,14 +40,18 @@ export interface Rig {
   /** What the live clusters were told last. */
   readonly live: () => LiveView;
   readonly log: string[];
+  /** The name behind a cluster, whose own name begins with "dns", is known now. */
+  readonly resolve: (name: string) => Promise<void>;
 }
 
-/** A TCP chain of this name that leads to these clusters. */
-function chainTo(name: string, clusters: readonly string[]): TcpChain {
+/** A TCP chain of this name that leads to these clusters, with a filter that asks others. */
+function chainTo(name: string, clusters: readonly string[], asked: readonly string[]): TcpChain {
   return {
     kind: "tcp",
     name,
-    filters: [],
+    filters: [
+      { name: "asks", clusters: asked, onConnection: () => ({ kind: "continue" as const }) },
+    ],
     clusters: { total: 1, clusters: clusters.map((cluster) => ({ cluster, weight: 1 })) },
     hashPolicy: [],
     idleTimeoutMs: 0,
@@ -56,7 +61,7 @@ function chainTo(name: string, clusters: readonly string[]): TcpChain {
   };
 }
 
-/** The stat prefix of a listener stands for the clusters its only chain names; "bad" does not compile. */
+/** The stat prefix of a listener stands for the clusters its only chain names, those after ";" in its filter; "bad" does not compile. */
 const compilers: ResourceCompilers<Plan, string> = {
   cluster: (message, notes) => {
     if (message.altStatName === "bad") throw new CompileError("lb_policy", "is not supported");
@@ -75,7 +80,8 @@ const compilers: ResourceCompilers<Plan, string> = {
   main: (bytes) => {
     const message = fromBinary(ListenerSchema, bytes);
     if (message.statPrefix === "bad") throw new CompileError("filter_chains[0]", "is bad");
-    const chain = chainTo("c", message.statPrefix.split(","));
+    const [to = "", asked] = message.statPrefix.split(";");
+    const chain = chainTo("c", to.split(","), asked?.split(",") ?? []);
     return {
       matcher: {
         match: () => ({ kind: "chain" as const, chain }),
@@ -99,8 +105,14 @@ const compilers: ResourceCompilers<Plan, string> = {
 };
 
 export function catalogRig(): Rig {
+  const resolved = new Set<string>();
   let view: LiveView = { clusters: [], endpoints: [] };
+  const unresolved = new Map<string, () => void>();
   const live: LiveClusters<Plan, string> = {
+    isWarm: (name) => !name.startsWith("dns") || resolved.has(name),
+    whenWarm: async (names) => {
+      for (const name of names) await new Promise<void>((resolve) => unresolved.set(name, resolve));
+    },
     update: (clusters, endpoints) => {
       view = {
         clusters: [...clusters.values()].map(({ text }) => text).sort(),
@@ -123,7 +135,12 @@ export function catalogRig(): Rig {
     ),
     warmingDeadlineMs: 15_000,
   });
-  return { catalog, state, clock, live: () => view, log };
+  const resolve = async (name: string): Promise<void> => {
+    resolved.add(name);
+    unresolved.get(name)?.();
+    await setImmediate();
+  };
+  return { catalog, state, clock, live: () => view, log, resolve };
 }
 
 interface ResponseInit {
