@@ -58,9 +58,13 @@ function outcomeConditions({ route, parents, fault }: RouteOutcome): readonly Co
       fault === undefined
         ? yes(object, "ResolvedRefs", "ResolvedRefs", `${at}: All references resolved`)
         : no(object, "ResolvedRefs", fault.reason, `${at}: ${fault.message}`),
-      waypointFault === undefined
-        ? yes(object, "ResolvedWaypoints", "ResolvedWaypoints", `${at}: All waypoints resolved`)
-        : no(object, "ResolvedWaypoints", waypointReason(parent), `${at}: ${waypointFault}`),
+      // True even with a fault, as in the reference: only the message tells.
+      yes(
+        object,
+        "ResolvedWaypoints",
+        "ResolvedWaypoints",
+        `${at}: ${waypointFault ?? "All waypoints resolved"}`,
+      ),
     ];
   });
 }
@@ -68,10 +72,6 @@ function outcomeConditions({ route, parents, fault }: RouteOutcome): readonly Co
 function parentText({ ref: { namespace, name, port } }: Parent): string {
   const whole = namespace === undefined ? name : `${namespace}/${name}`;
   return port === undefined ? whole : `${whole}:${port}`;
-}
-
-function waypointReason({ denied }: Parent): string {
-  return denied === undefined ? "MissingUseWaypointLabel" : "NoMatchingParent";
 }
 
 function gatewayConditions(objects: ObjectTable, around: Surroundings): readonly Condition[] {
