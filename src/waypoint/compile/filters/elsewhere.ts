@@ -4,6 +4,7 @@ import {
   type FilterStateValue,
   FilterStateValueSchema,
 } from "../../../shared/wire/gen/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js";
+import { FilterConfigSchema as ForwardSchema } from "../../../shared/wire/gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
 import { FilterConfigSchema } from "../../../shared/wire/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
 import { RouterSchema } from "../../../shared/wire/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { ConfigSchema as HttpStateSchema } from "../../../shared/wire/gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js";
@@ -23,6 +24,8 @@ export type FilterRole =
   | "grpc-stats"
   /** Not carried out: requests of grpc-web go on as they are. */
   | "grpc-web"
+  /** Looks names up before the cluster is asked; here the cluster of the same kind does it by itself, others never ask. */
+  | "dynamic-forward-proxy"
   /** Passes identity and addresses between Envoy's internal listeners; here one context does. */
   | "filter-state";
 
@@ -75,6 +78,14 @@ const roles: ReadonlyMap<string, RoleReader> = new Map<string, RoleReader>([
     (_config, path, notes) => {
       notes.decorates(path, "grpc-web requests are not translated to gRPC; they go on as they are");
       return "grpc-web";
+    },
+  ],
+  [
+    ForwardSchema.typeName,
+    (config, path, notes) => {
+      const message = readConfig(config, ForwardSchema, path);
+      checkFields(message, ForwardSchema, path, notes, { used: ["dns_cache_config"] });
+      return "dynamic-forward-proxy";
     },
   ],
   [HttpStateSchema.typeName, filterState(HttpStateSchema, "on_request_headers")],

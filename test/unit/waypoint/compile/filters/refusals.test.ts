@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { FilterSchema } from "../../../../../src/shared/wire/gen/envoy/config/listener/v3/listener_components_pb.js";
+import { FilterConfigSchema as ForwardSchema } from "../../../../../src/shared/wire/gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
 import { ExtAuthzSchema } from "../../../../../src/shared/wire/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
 import { HTTPFaultSchema } from "../../../../../src/shared/wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { JwtAuthenticationSchema } from "../../../../../src/shared/wire/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
@@ -297,6 +298,15 @@ test("grpc_web is taken and told: its requests go on untranslated", () => {
   assert.deepEqual(notes.decorations, [
     "f.typed_config: grpc-web requests are not translated to gRPC; they go on as they are",
   ]);
+});
+
+test("looking names up is the cluster's work: the filter for it is taken, a cluster of its own for each name is not", () => {
+  const cache = { dns_cache_config: { name: "*.wild.example_dfp_dns_cache" } };
+  assert.equal(httpFilter(ForwardSchema, cache), "accepted");
+  assert.equal(
+    httpFilter(ForwardSchema, { sub_cluster_config: {} }),
+    "http_filters[0].typed_config.sub_cluster_config: is not supported",
+  );
 });
 
 test("octets that are no message are refused", () => {
