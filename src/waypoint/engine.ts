@@ -14,6 +14,7 @@ import { compileCluster } from "./compile/cluster.ts";
 import { compileAssignment } from "./compile/endpoints.ts";
 import { compileHooks } from "./compile/hooks.ts";
 import { compileMainListener } from "./compile/main-listener.ts";
+import { checkWayOut } from "./compile/way-out.ts";
 import type { WaypointConfig } from "./config.ts";
 import { ClusterCalls } from "./filters/cluster-calls.ts";
 import { DecisionCounters } from "./filters/counters.ts";
@@ -26,7 +27,9 @@ import type { SecretBook } from "./secrets/secret-book.ts";
 import { runTcp } from "./tcp/connection.ts";
 import { defaultRing } from "./telemetry/decisions/ring.ts";
 import type { PeerWorkload } from "./telemetry/record.ts";
+import type { RequestTelemetry } from "./telemetry/request-telemetry.ts";
 import { createTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
+import { failedTunnel } from "./telemetry/way-out.ts";
 import type { ChainServers } from "./terminate/chain-servers.ts";
 import { serveHttp } from "./terminate/http-server.ts";
 import { unmatchedRecord } from "./terminate/unmatched.ts";
@@ -85,6 +88,7 @@ export function createEngine(deps: EngineDeps): Engine {
       endpoints: (message, notes) => compileAssignment(message, notes, message.clusterName),
       main: (bytes, notes, previous) => compileMainListener(bytes, notes, hooks, previous?.cache),
       terminate: (bytes, notes) => compileTerminate(bytes, notes, hooks.accessLogs),
+      wayOut: (bytes, notes) => checkWayOut(bytes, notes, hooks.accessLogs),
     },
     live: upstreams.clusters,
     servers: serversOf(deps, clusters, telemetry),
@@ -178,7 +182,16 @@ function telemetryOf(deps: EngineDeps, calls: ClusterCalls): Telemetry {
 
 function serversOf(deps: EngineDeps, clusters: Clusters, telemetry: Telemetry): ChainServers {
   const { clock, random, state, sourcePeer } = deps;
-  const exchange = { clusters, telemetry: telemetry.requests, clock, random, sourcePeer };
+  const requests: RequestTelemetry = {
+    ...telemetry.requests,
+    finish: (chain, record, trace, source) => {
+      telemetry.requests.finish(chain, record, trace, source);
+      const { wayOutLogs = [] } = state.current;
+      const failed = wayOutLogs.length === 0 ? undefined : failedTunnel(record);
+      if (failed !== undefined) for (const log of wayOutLogs) log.write(failed);
+    },
+  };
+  const exchange = { clusters, telemetry: requests, clock, random, sourcePeer };
   const tcp = { ...exchange, hash: (text: string) => xxHash64(Buffer.from(text)) };
   const serving = {
     exchange,

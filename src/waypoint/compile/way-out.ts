@@ -10,12 +10,13 @@ import {
   ListenerSchema,
 } from "../../shared/wire/gen/envoy/config/listener/v3/listener_pb.js";
 import { TcpProxySchema } from "../../shared/wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import type { AccessLog } from "../telemetry/config.ts";
 import { readConfig, typedConfig } from "./filters/typed-config.ts";
+import type { CompileHooks } from "./hooks.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "./notes.ts";
 
 const listenerFields = {
   used: ["name", "filter_chains", "listener_filters", "internal_listener"],
-  // Tunnels that cannot be made are logged with the request that wanted them.
   decorative: ["use_original_dst", "stat_prefix", "access_log", "traffic_direction"],
 };
 const chainFields = { used: ["filters"], decorative: ["name", "metadata"] };
@@ -26,7 +27,13 @@ const handedOn: ReadonlySet<string> = new Set([
   "envoy.extensions.network_filters.peer_metadata.Config",
 ]);
 
-export function checkWayOut(bytes: Uint8Array, notes: Notes): void {
+/** Its access logs: of tunnels that could not be made. */
+export function checkWayOut(
+  bytes: Uint8Array,
+  notes: Notes,
+  accessLogs: CompileHooks["accessLogs"],
+): readonly AccessLog[] {
+  const logs: AccessLog[] = [];
   const listener = decoded(bytes);
   const path = listener.name;
   checkFields(listener, ListenerSchema, path, notes, listenerFields);
@@ -40,22 +47,31 @@ export function checkWayOut(bytes: Uint8Array, notes: Notes): void {
     const inside = item(path, "filter_chains", index);
     checkFields(chain, FilterChainSchema, inside, notes, chainFields);
     for (const [position, filter] of chain.filters.entries())
-      checkFilter(filter, listener.name, item(inside, "filters", position), notes);
+      logs.push(
+        ...checkFilter(filter, listener.name, item(inside, "filters", position), notes, accessLogs),
+      );
   }
   notes.decorates(path, "the way out through HBONE is built in");
+  return logs;
 }
 
 const proxyFields = {
-  used: ["cluster", "tunneling_config"],
-  decorative: ["stat_prefix", "access_log", "idle_timeout", "max_connect_attempts"],
+  used: ["cluster", "tunneling_config", "access_log"],
+  decorative: ["stat_prefix", "idle_timeout", "max_connect_attempts"],
 };
 
-function checkFilter(filter: Filter, cluster: string, path: Path, notes: Notes): void {
+function checkFilter(
+  filter: Filter,
+  cluster: string,
+  path: Path,
+  notes: Notes,
+  accessLogs: CompileHooks["accessLogs"],
+): readonly AccessLog[] {
   if (filter.configType.case !== "typedConfig")
     throw new CompileError(path, `${filter.name} is not supported here`);
   const where = at(path, "typed_config");
   const config = typedConfig(filter.configType.value, where);
-  if (handedOn.has(config.typeName)) return;
+  if (handedOn.has(config.typeName)) return [];
   if (config.typeName !== TcpProxySchema.typeName)
     throw new CompileError(where, `${config.typeName} is not supported here`);
   const proxy = readConfig(config, TcpProxySchema, where);
@@ -65,6 +81,7 @@ function checkFilter(filter: Filter, cluster: string, path: Path, notes: Notes):
     throw new CompileError(at(where, "cluster"), `expected ${cluster}`);
   if (tunnelingConfig === undefined)
     throw new CompileError(at(where, "tunneling_config"), "is missing");
+  return accessLogs(proxy.accessLog, at(where, "access_log"), notes);
 }
 
 function decoded(bytes: Uint8Array): Listener {

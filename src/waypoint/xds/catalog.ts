@@ -11,7 +11,7 @@ import { ClusterLoadAssignmentSchema } from "../../shared/wire/gen/envoy/config/
 import type { DeltaDiscoveryResponse } from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { MainListener } from "../compile/main-listener.ts";
 import { at, CompileError, Notes } from "../compile/notes.ts";
-import { checkWayOut } from "../compile/way-out.ts";
+import type { AccessLog } from "../telemetry/config.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
 import type { Clusters } from "../upstream/upstream.ts";
 import { ResourceBook } from "./book.ts";
@@ -55,6 +55,7 @@ export class Catalog<ClusterPlan, EndpointPlan> {
   /** Removed, but the listener in force points at them. */
   readonly #leaving = new Map<string, HeldCluster<ClusterPlan>>();
   readonly #endpoints = new Map<string, EndpointPlan>();
+  readonly #wayOutLogs = new Map<string, readonly AccessLog[]>();
   #main: MainListener | undefined;
   #terminate: TerminatePlan | undefined;
   /** Clusters named by the newest listener, and by the one in force. */
@@ -128,6 +129,7 @@ export class Catalog<ClusterPlan, EndpointPlan> {
     for (const name of response.removedResources) {
       if (name === "main_internal") this.#main = undefined;
       if (name === "connect_terminate") this.#terminate = undefined;
+      this.#wayOutLogs.delete(name);
     }
     this.#named = clustersOf(this.#main?.chains.values() ?? []);
     this.#settle();
@@ -148,7 +150,7 @@ export class Catalog<ClusterPlan, EndpointPlan> {
     const { compilers } = this.#deps;
     if (name === "main_internal") this.#main = compilers.main(bytes, notes, this.#main);
     else if (name === "connect_terminate") this.#terminate = compilers.terminate(bytes, notes);
-    else if (hardWired.has(name)) checkWayOut(bytes, notes);
+    else if (hardWired.has(name)) this.#wayOutLogs.set(name, compilers.wayOut(bytes, notes));
     else throw new CompileError(at("", "name"), `a listener ${name} is not supported`);
   }
 
@@ -200,7 +202,9 @@ export class Catalog<ClusterPlan, EndpointPlan> {
     const { main, terminate } = waits
       ? state.current
       : { main: this.#main, terminate: this.#terminate };
-    state.swap({ main, terminate, clusters });
+    // Endpoints in other networks have hops of their own; their failures are told by the request.
+    const wayOutLogs = this.#wayOutLogs.get("connect_originate") ?? [];
+    state.swap({ main, terminate, clusters, wayOutLogs });
     this.#watchDeadline(waits || this.#leaving.size > 0);
     if (waits) for (const name of cold) this.#settleWhenResolved(name);
   }

@@ -6,6 +6,7 @@ import type { Cluster as ClusterMessage } from "../../shared/wire/gen/envoy/conf
 import type { ClusterLoadAssignment } from "../../shared/wire/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { MainListener } from "../compile/main-listener.ts";
 import type { Notes } from "../compile/notes.ts";
+import type { AccessLog } from "../telemetry/config.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
 import type { Clusters } from "../upstream/upstream.ts";
 
@@ -23,6 +24,8 @@ export interface ResourceCompilers<ClusterPlan, EndpointPlan> {
    */
   main(bytes: Uint8Array, notes: Notes, previous: MainListener | undefined): MainListener;
   terminate(bytes: Uint8Array, notes: Notes): TerminatePlan;
+  /** Of connect_originate and the like: access logs of tunnels that could not be made. */
+  wayOut(bytes: Uint8Array, notes: Notes): readonly AccessLog[];
 }
 
 export interface LiveClusters<ClusterPlan, EndpointPlan> {

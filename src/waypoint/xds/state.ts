@@ -1,5 +1,6 @@
 /** Everything that serves traffic, as one immutable value: a request sees one of them or the next, never a mixture. */
 import type { MainListener } from "../compile/main-listener.ts";
+import type { AccessLog } from "../telemetry/config.ts";
 import type { TerminatePlan } from "../terminate/plan.ts";
 import type { Clusters } from "../upstream/upstream.ts";
 
@@ -9,6 +10,8 @@ export interface WaypointState {
   readonly main: MainListener | undefined;
   readonly terminate: TerminatePlan | undefined;
   readonly clusters: Clusters;
+  /** Of tunnels that could not be made. */
+  readonly wayOutLogs?: readonly AccessLog[];
 }
 
 export class StateHolder {

@@ -14,6 +14,7 @@ import {
 } from "../../../../src/shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { ChainCache } from "../../../../src/waypoint/compile/chain-cache.ts";
 import { CompileError } from "../../../../src/waypoint/compile/notes.ts";
+import { checkWayOut } from "../../../../src/waypoint/compile/way-out.ts";
 import type { Chain, TcpChain } from "../../../../src/waypoint/model/chain.ts";
 import { Catalog } from "../../../../src/waypoint/xds/catalog.ts";
 import type { LiveClusters, ResourceCompilers } from "../../../../src/waypoint/xds/compilers.ts";
@@ -93,6 +94,7 @@ const compilers: ResourceCompilers<Plan, string> = {
       cache: new ChainCache(),
     };
   },
+  wayOut: (bytes, notes) => checkWayOut(bytes, notes, () => []),
   terminate: (bytes) => ({
     addresses: [{ host: "0.0.0.0", port: Number(fromBinary(ListenerSchema, bytes).statPrefix) }],
     trustDomains: ["cluster.local"],
