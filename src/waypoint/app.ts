@@ -7,6 +7,7 @@ import type { Clock } from "../shared/base/clock.ts";
 import { describeError, MeshError } from "../shared/base/errors.ts";
 import { Readiness, type ReadinessBlock } from "../shared/base/readiness.ts";
 import { collectGarbage } from "../shared/os/collect-garbage.ts";
+import { keepSmall } from "../shared/os/keep-small.ts";
 import { raiseFileLimit } from "../shared/os/limits.ts";
 import { hostNetwork } from "../shared/os/pod-network.ts";
 import { createLogger, LogFilter, type Logger } from "../shared/telemetry/logger.ts";
@@ -230,9 +231,9 @@ export async function runWaypoint(deps: WaypointDeps): Promise<void> {
       collectGarbage();
       configured.release();
     });
-    const announce = readiness.onReady(() => logger.info("ready"));
+    const stopReady = onReady(core);
     await aborted(stop);
-    announce();
+    stopReady();
     logger.info("shutting down", { deadline: `${config.drain.deadlineMs}ms` });
     await drain(core);
   } finally {
@@ -241,6 +242,19 @@ export async function runWaypoint(deps: WaypointDeps): Promise<void> {
     await end(core, admin);
     await xdsRun;
   }
+}
+
+/** Announces readiness each time; from the first time on the process is kept small. Returns the way to stop. */
+function onReady({ readiness, logger, deps }: Core): () => void {
+  let leaveBe: (() => void) | undefined;
+  const stop = readiness.onReady(() => {
+    logger.info("ready");
+    leaveBe ??= keepSmall(deps.clock, logger);
+  });
+  return () => {
+    stop();
+    leaveBe?.();
+  };
 }
 
 /** Asks until there is one; the secret manager itself waits between its attempts. */

@@ -6,16 +6,16 @@ import { type AdminServer, startAdminServer } from "../shared/admin/http-server.
 import { indexRoute, operatorRoutes } from "../shared/admin/operator-routes.ts";
 import { readinessRoutes } from "../shared/admin/readiness-server.ts";
 import { statsRoutes } from "../shared/admin/stats-routes.ts";
-import type { Clock, Timer } from "../shared/base/clock.ts";
+import type { Clock } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
 import { Readiness } from "../shared/base/readiness.ts";
 import type { MeshUpdate } from "../shared/model/mesh-update.ts";
 import { MeshStore } from "../shared/model/store.ts";
 import { collectGarbage } from "../shared/os/collect-garbage.ts";
+import { keepSmall } from "../shared/os/keep-small.ts";
 import { raiseFileLimit } from "../shared/os/limits.ts";
 import { hostNetwork } from "../shared/os/pod-network.ts";
 import { verifyPrivileges } from "../shared/os/privileges.ts";
-import { releaseStartupPages } from "../shared/os/resident-pages.ts";
 import { createLogger, LogFilter, type Logger } from "../shared/telemetry/logger.ts";
 import { Metrics } from "../shared/telemetry/metrics.ts";
 import type { XdsClient } from "../shared/xds/delta-client.ts";
@@ -36,9 +36,6 @@ import { createDnsMetrics } from "./telemetry/dns-metrics.ts";
 import { createZtunnelMetrics, type ZtunnelMetrics } from "./telemetry/metrics.ts";
 import { TrafficReporter } from "./telemetry/report.ts";
 import { createRuntimeMetrics } from "./telemetry/runtime-metrics.ts";
-
-/** From readiness to the release of the start's pages: the first connections have compiled the data path by then. */
-const SHRINK_AFTER_MS = 1_000;
 
 export interface ZtunnelDeps {
   readonly config: ZtunnelConfig;
@@ -295,20 +292,18 @@ export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
   }
 }
 
-/** Announces readiness each time, and shrinks the process the first time. Returns the way to stop. */
+/** Announces readiness each time; from the first time on the process is kept small. Returns the way to stop. */
 function onReady({ readiness, logger, deps }: Core): () => void {
-  let shrink: Timer | undefined;
+  let leaveBe: (() => void) | undefined;
   const announce = (): void => {
     logger.info("ready");
-    shrink ??= deps.clock.after(SHRINK_AFTER_MS, () => {
-      logger.debug("released the pages of the start", { bytes: releaseStartupPages() });
-    });
+    leaveBe ??= keepSmall(deps.clock, logger);
   };
   const stop = readiness.onReady(announce);
   if (readiness.ready) announce();
   return () => {
     stop();
-    shrink?.cancel();
+    leaveBe?.();
   };
 }
 
