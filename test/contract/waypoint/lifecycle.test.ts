@@ -289,6 +289,7 @@ test("operators' pages", async () => {
       "ClustersConfigDump",
       "EndpointsConfigDump",
       "ListenersConfigDump",
+      "RoutesConfigDump",
       "SecretsConfigDump",
     ],
   );
