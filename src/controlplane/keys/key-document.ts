@@ -17,6 +17,8 @@ export function keySetUrl(discovery: string): string {
 export function checkKeySet(text: string): string {
   const { keys } = objectOf(text) as { readonly keys?: unknown };
   if (!Array.isArray(keys)) throw new Error('the document is no key set: it has no list "keys"');
+  // A proxy refuses an empty one, and with it everything else that it is told.
+  if (keys.length === 0) throw new Error("the key set is empty");
   return text;
 }
 

@@ -46,7 +46,11 @@ function isKeySet(text: string): boolean {
   try {
     const value: unknown = JSON.parse(text);
     return (
-      typeof value === "object" && value !== null && "keys" in value && Array.isArray(value.keys)
+      typeof value === "object" &&
+      value !== null &&
+      "keys" in value &&
+      Array.isArray(value.keys) &&
+      value.keys.length > 0
     );
   } catch {
     return false;

@@ -35,8 +35,15 @@ export const unlimited = {
   maxRetries: UNLIMITED,
 } as const;
 
+/** The message demands a protocol: HTTP/1.1 is the default where nothing says another one. */
+const http1 = {
+  case: "explicitHttpConfig",
+  value: { protocolConfig: { case: "httpProtocolOptions", value: {} } },
+} as const;
+
 export function httpOptions(options: Init<typeof HttpProtocolOptionsSchema>) {
-  return { [HTTP_OPTIONS]: pack(HttpProtocolOptionsSchema, options) };
+  const complete = { upstreamProtocolOptions: http1, ...options };
+  return { [HTTP_OPTIONS]: pack(HttpProtocolOptionsSchema, complete) };
 }
 
 /** Whatever the client speaks. */

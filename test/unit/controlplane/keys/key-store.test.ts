@@ -9,7 +9,7 @@ import { objectsOf } from "../../../support/translate.ts";
 
 const URI = "https://issuer.example/keys";
 const source = { uri: URI, issuer: "https://issuer.example", timeoutMs: 5000 };
-const KEYS = '{"keys":[]}';
+const KEYS = '{"keys":[{"kty":"oct"}]}';
 const DAY_MS = 24 * 60 * 60_000;
 
 class Server {
@@ -74,7 +74,7 @@ test("without a key set's address it is found through the issuer", async () => {
 test("what is no key set is not taken for one, and is asked for again", async () => {
   const server = new Server();
   const { clock, store, counted } = storeOf(server);
-  for (const page of ["<html>", "[]", '{"keys":{}}', "null"]) {
+  for (const page of ["<html>", "[]", '{"keys":{}}', '{"keys":[]}', "null"]) {
     server.documents.set(URI, page);
     store.want([source]);
     await clock.advance(1000);
@@ -142,7 +142,7 @@ spec:
   jwtRules:
   - { issuer: a, jwksUri: "https://a/keys", timeout: 2s }
   - { issuer: b, jwks_uri: "https://b/keys" }
-  - { issuer: c, jwks: '{"keys":[]}' }
+  - { issuer: c, jwks: '{"keys":[{}]}' }
   - { issuer: "https://d" }
 ---
 apiVersion: security.istio.io/v1

@@ -134,7 +134,8 @@ const refused: readonly (readonly [ObjectText, string])[] = [
   [tokens({ issuer: "" }), "spec.jwtRules[0].issuer"],
   [tokens({ jwks: "{}" }), "spec.jwtRules[0].jwks"],
   [tokens({ jwksUri: "ftp://a" }), "spec.jwtRules[0].jwksUri"],
-  [tokens({ jwksUri: "https://a", jwks: '{"keys":[]}' }), "spec.jwtRules[0]"],
+  [tokens({ jwks: '{"keys":[]}' }), "spec.jwtRules[0].jwks"],
+  [tokens({ jwksUri: "https://a", jwks: '{"keys":[{}]}' }), "spec.jwtRules[0]"],
   [tokens({ fromHeaders: [{ name: "a b" }] }), "spec.jwtRules[0].fromHeaders[0].name"],
   [
     httpRoute({ matches: [{ path: { type: "RegularExpression", value: "(" } }] }),
