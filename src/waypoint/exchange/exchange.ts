@@ -3,7 +3,7 @@ import { httpDate } from "../http/http-date.ts";
 import { Fields, type LocalReply, type ResponseFlag, type ResponseHead } from "../http/message.ts";
 import type { RequestReceiver, ResetReason } from "../http/stream.ts";
 import type { Forward, Route } from "../model/route.ts";
-import { chooseCluster } from "../routing/forward.ts";
+import { chooseCluster, finalizeResponse } from "../routing/forward.ts";
 import { directLocation, redirectUrl } from "../routing/redirect.ts";
 import type { StreamRecord } from "../telemetry/record.ts";
 import type { RecordSource, RequestTrace } from "../telemetry/request-telemetry.ts";
@@ -152,7 +152,7 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
     this.#finish();
   }
 
-  localReply(reply: LocalReply): void {
+  localReply(reply: LocalReply, fields = new Fields()): void {
     if (this.#state === "over") return;
     if (this.status !== 0) {
       this.breakOff(reply.flags[0], reply.details);
@@ -160,7 +160,7 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
     }
     for (const flag of reply.flags) this.addFlag(flag);
     this.details = reply.details;
-    const { head, body } = readyReply(reply, this.isGrpc, this.head.method === "HEAD");
+    const { head, body } = readyReply(reply, fields, this.isGrpc, this.head.method === "HEAD");
     this.#sendHead(head, body === undefined);
     if (body !== undefined) {
       this.bytesSent += body.length;
@@ -293,12 +293,12 @@ export class Exchange extends RequestFacts implements RequestReceiver, RouterHos
       action.kind === "direct"
         ? directLocation(status, head)
         : redirectUrl(action.redirect, route.path, head);
-    const reply = {
-      status,
-      body: action.kind === "direct" ? action.body : "",
-      fields: location === undefined ? [] : [["location", location] as const],
-    };
-    this.localReply({ ...reply, details: "direct_response", flags: [] });
+    const fields = new Fields();
+    if (location !== undefined) fields.append("location", location);
+    // What a route answers itself is changed as an application's answer is.
+    finalizeResponse(route, undefined, { status, fields }, this);
+    const body = action.kind === "direct" ? action.body : "";
+    this.localReply({ status, body, details: "direct_response", flags: [] }, fields);
   }
 
   #forward(route: Route, forward: Forward): void {

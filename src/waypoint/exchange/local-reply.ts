@@ -1,5 +1,5 @@
 /** An answer of ours as head and body (Envoy's Utility::sendLocalReply). */
-import { Fields, type LocalReply, type ResponseHead } from "../http/message.ts";
+import type { Fields, LocalReply, ResponseHead } from "../http/message.ts";
 import { encodeGrpcMessage, grpcStatusOf } from "./grpc.ts";
 
 export interface ReadyReply {
@@ -8,8 +8,13 @@ export interface ReadyReply {
   readonly body: Buffer | undefined;
 }
 
-export function readyReply(reply: LocalReply, isGrpc: boolean, isHead: boolean): ReadyReply {
-  const fields = new Fields();
+/** `fields`: what the head has already. */
+export function readyReply(
+  reply: LocalReply,
+  fields: Fields,
+  isGrpc: boolean,
+  isHead: boolean,
+): ReadyReply {
   for (const [name, value] of reply.fields ?? []) fields.append(name, value);
   if (isGrpc) return grpcReply(reply, fields, isHead);
   if (reply.body === "") return { head: { status: reply.status, fields }, body: undefined };

@@ -300,6 +300,11 @@ export class WaypointStage {
     this.#ztunnels.push({ server, sessions });
   }
 
+  /** What a workload of the mesh presents, with its key. */
+  certificate(serviceAccount: string): ReturnType<typeof newWorkload> {
+    return newWorkload(this.#root, { uris: [spiffe(serviceAccount)] });
+  }
+
   /** Any server on a pod's address, closed at the end. */
   async listen(server: Server, ip: string, port: number): Promise<void> {
     await once(server.listen(port, ip), "listening");

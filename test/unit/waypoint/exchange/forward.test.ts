@@ -202,6 +202,25 @@ test("direct answers and redirects", () => {
   assert.deepEqual(moved.outcome, [301, "direct_response", ""]);
 });
 
+test("a route's changes of answers hold for what it answers itself", () => {
+  const responseHeaders = {
+    remove: [],
+    set: [
+      {
+        name: "x-kind",
+        value: compileFormatForTest("teapot"),
+        mode: "append-or-add" as const,
+        keepEmptyValue: false,
+      },
+    ],
+  };
+  const direct = new ExchangeUnderTest(
+    chainOf([routeOf({ kind: "direct", status: 418, body: "tea" }, { responseHeaders })]),
+  ).start();
+  assert.equal(direct.sent?.fields.get("x-kind"), "teapot");
+  assert.equal(direct.sent?.fields.get("content-length"), "3");
+});
+
 /** How an attempt ends, and what the client and the log see: before the answer, and in its middle. */
 for (const [name, end, status, flag, details, body] of [
   [
