@@ -247,7 +247,8 @@ class Connection implements TcpConnection, RecordSource {
     if (this.#isOver()) return;
     this.#flags.push(...flags);
     this.#over();
-    closePort(this.#lobby.port);
+    // As Envoy's client sees it: the stream of the CONNECT is reset (CONNECT_ERROR). An orderly end would look like an answer.
+    this.#lobby.port.abort();
   }
 
   #over(): void {
@@ -287,7 +288,7 @@ class Connection implements TcpConnection, RecordSource {
   }
 }
 
-/** An orderly end, as a proxy's client sees it when a connection is refused behind the tunnel. */
+/** An orderly end: nobody wants what was connected. */
 function closePort(port: Port): void {
   port.finish();
   port.settle();

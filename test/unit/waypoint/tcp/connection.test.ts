@@ -180,7 +180,7 @@ describe("a connection on a TCP chain", { timeout: 20_000 }, () => {
       },
     };
     const { client, connection, records } = await stage(cluster, { filters: [filter] });
-    assert.equal(await textOf(client), "");
+    await assert.rejects(textOf(client), /ECONNRESET/);
     await connection.done;
     const details = records[0]?.connectionTerminationDetails;
     assert.equal(details, "rbac_access_denied_matched_policy[none]");
@@ -196,7 +196,7 @@ describe("a connection on a TCP chain", { timeout: 20_000 }, () => {
       },
     };
     const { client, connection, records } = await stage(toEcho(), { filters: [filter] });
-    assert.equal(await textOf(client), "");
+    await assert.rejects(textOf(client), /ECONNRESET/);
     await connection.done;
     assert.equal(records[0]?.decisions[0]?.reason, "cannot evaluate");
   });
@@ -219,7 +219,7 @@ describe("a connection on a TCP chain", { timeout: 20_000 }, () => {
   for (const [name, cluster, flags, reports] of refusals) {
     test(`${name}: closed with ${flags}`, async () => {
       const { client, connection, records } = await stage(cluster);
-      assert.equal(await textOf(client), "");
+      await assert.rejects(textOf(client), /ECONNRESET/);
       await connection.done;
       assert.equal(records[0]?.flags.join(), flags);
       const outcomes = (cluster as FakeCluster | undefined)?.outcomes ?? [];
