@@ -10,6 +10,7 @@ import {
 } from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { ClientNode } from "./client-node.ts";
 import { ResourceLookup } from "./lookup.ts";
+import { difference } from "./snapshot.ts";
 import { type PendingResponse, type ResourceView, Subscription } from "./subscription.ts";
 import {
   clusterType,
@@ -20,8 +21,10 @@ import {
   type PushSnapshot,
   pushOrder,
   type SnapshotChange,
+  type TableChange,
   type TypeUrl,
   type WaypointResources,
+  type WaypointTypeUrl,
 } from "./types.ts";
 
 export interface SnapshotView {
@@ -96,25 +99,32 @@ export class Connection {
     const isAnswer =
       request.responseNonce !== "" && subscribe.length === 0 && unsubscribe.length === 0;
     // A first request may carry a nonce of an earlier stream; it is a first request all the same.
-    if (!isAnswer || state.pushes === 0)
+    if (!isAnswer || state.pushes === 0) {
+      const held = request.initialResourceVersions;
+      // Clusters may have changed while the client was away, and then it warms them with endpoints that did not.
+      const initialVersions = typeUrl === endpointType ? withoutVersions(held) : held;
       state.subscription.request(
-        { subscribe, unsubscribe, initialVersions: request.initialResourceVersions },
+        { subscribe, unsubscribe, initialVersions },
         this.#viewOf(typeUrl),
       );
+    }
     this.#pump();
+  }
+
+  /** What a waypoint was told of at last. */
+  get own(): WaypointResources | undefined {
+    return this.#own;
   }
 
   /** The state moved on. */
   advance(view: SnapshotView, change: SnapshotChange, own?: WaypointResources): void {
+    const before = this.#own;
     this.#view = view;
     this.#own = own;
     for (const [typeUrl, { subscription }] of this.#types) {
-      const changed = isWaypointType(typeUrl) ? own?.change[typeUrl] : change[typeUrl];
+      const changed = isWaypointType(typeUrl) ? ownChange(typeUrl, before, own) : change[typeUrl];
       if (changed !== undefined) subscription.changed(changed, this.#viewOf(typeUrl));
     }
-    // A cluster that changed is warmed anew by its client, which waits for its endpoints even if they are the same.
-    const clusters = own?.change[clusterType].upserted ?? [];
-    this.#types.get(endpointType)?.subscription.repeat(clusters.map(({ name }) => name));
     this.#pump();
   }
 
@@ -162,6 +172,7 @@ export class Connection {
     state.pushes++;
     state.resourcesSent += response.resources.length;
     this.#events.pushed(typeUrl, response);
+    if (typeUrl === clusterType) this.#repeatEndpoints(response);
     const message = create(DeltaDiscoveryResponseSchema, {
       typeUrl,
       nonce: state.lastNonce,
@@ -179,6 +190,12 @@ export class Connection {
       this.#writing = false;
       this.#pump();
     });
+  }
+
+  /** A cluster that was sent is warmed anew by its client, which waits for its endpoints even if they are the same. */
+  #repeatEndpoints({ resources }: PendingResponse): void {
+    const names = resources.map(({ name }) => name);
+    this.#types.get(endpointType)?.subscription.repeat(names);
   }
 
   #stateOf(typeUrl: TypeUrl): TypeState {
@@ -206,4 +223,20 @@ export class Connection {
     const { snapshot, lookup } = this.#view;
     return { table: snapshot.tables[typeUrl], lookup: () => lookup(typeUrl) };
   }
+}
+
+function withoutVersions(held: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(held).map((name) => [name, ""]));
+}
+
+/** Shared with its like, unless this client was told something else before: then what it is may have changed. */
+function ownChange(
+  typeUrl: WaypointTypeUrl,
+  before: WaypointResources | undefined,
+  now: WaypointResources | undefined,
+): TableChange | undefined {
+  if (now === undefined || now === before) return undefined;
+  const held = before?.tables;
+  if (held === now.before) return now.change[typeUrl];
+  return difference(held?.[typeUrl] ?? { byName: new Map() }, now.tables[typeUrl]);
 }

@@ -88,11 +88,24 @@ export class DiscoveryServer {
     this.#view = viewOf(snapshot);
     this.#deps.waypoints.stateMoved();
     for (const { connection, node } of this.#open.values())
-      connection.advance(this.#view, change, this.#resourcesFor(node));
+      connection.advance(this.#view, change, this.#resourcesFor(node, connection.own));
   }
 
-  #resourcesFor(node: Node | undefined): WaypointResources | undefined {
-    return node === undefined ? undefined : this.#deps.waypoints.resourcesFor(node);
+  /** A defect in one waypoint's view must not keep the news from everybody else: it keeps what it had. */
+  #resourcesFor(
+    node: Node | undefined,
+    last: WaypointResources | undefined,
+  ): WaypointResources | undefined {
+    if (node === undefined) return undefined;
+    try {
+      return this.#deps.waypoints.resourcesFor(node);
+    } catch (thrown) {
+      this.#deps.log.error("cannot make the resources of a waypoint, it keeps what it has", {
+        node: node.id,
+        error: describeError(thrown),
+      });
+      return last;
+    }
   }
 
   reports(): readonly ConnectionReport[] {
@@ -186,7 +199,10 @@ export class DiscoveryServer {
         log.debug("subscription to an unknown type", { node: node.id, type: typeUrl }),
     };
     const waypointNode = node.kind === "waypoint" ? request.node : undefined;
-    const own = this.#resourcesFor(waypointNode);
+    const own = this.#resourcesFor(waypointNode, undefined);
+    // Nothing must not be taken for the word that there is nothing any more.
+    if (waypointNode !== undefined && own === undefined)
+      return this.#refuse(call, status.UNAVAILABLE, "the resources cannot be made now");
     const connection = new Connection(node, this.#view, events, own);
     const open: OpenConnection = {
       id,

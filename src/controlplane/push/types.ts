@@ -64,9 +64,12 @@ export interface TableChange {
 
 export type SnapshotChange = Readonly<Record<MeshTypeUrl, TableChange>>;
 
+export type WaypointTables = Readonly<Record<WaypointTypeUrl, ResourceTable>>;
+
 /** What one waypoint, and its like, is told. */
 export interface WaypointResources {
-  readonly tables: Readonly<Record<WaypointTypeUrl, ResourceTable>>;
-  /** Since the step before; everything on the first. */
+  readonly tables: WaypointTables;
+  /** From `before` to `tables`. */
   readonly change: Readonly<Record<WaypointTypeUrl, TableChange>>;
+  readonly before: WaypointTables;
 }

@@ -5,6 +5,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Locality } from "../../shared/model/workload.ts";
 import { type IpAddress, parseIp } from "../../shared/net/ip.ts";
+import { parseDurationMs } from "../../shared/objects/kinds/scalars.ts";
 import type { Node } from "../../shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { parseVersion, type WaypointNode } from "../translate/waypoint/node.ts";
 import type { Sources } from "../translate/waypoint/sources.ts";
@@ -34,7 +35,7 @@ export function waypointNode(node: Node, sources: Sources, clusterDomain: string
     meshId: text(metadata["MESH_ID"]) || mesh.trustDomain,
     serviceCluster: node.cluster || `${serviceAccount}.${namespace}.svc.${clusterDomain}`,
     version: parseVersion(text(metadata["ISTIO_VERSION"])),
-    idleTimeoutMs: undefined,
+    idleTimeoutMs: parseDurationMs(text(metadata["IDLE_TIMEOUT"])),
     acceptsHttp10: text(metadata["HTTP10"]) === "1",
     disableHboneSend: text(metadata["DISABLE_HBONE_SEND"]) === "true",
   };

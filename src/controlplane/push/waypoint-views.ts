@@ -15,14 +15,13 @@ import {
   type PushResource,
   type ResourceTable,
   type WaypointResources,
+  type WaypointTables,
   type WaypointTypeUrl,
 } from "./types.ts";
 import { waypointNode } from "./waypoint-node.ts";
 
-type Tables = WaypointResources["tables"];
-
 const emptyTable: ResourceTable = { byName: new Map() };
-const nothing: Tables = {
+const nothing: WaypointTables = {
   [clusterType]: emptyTable,
   [endpointType]: emptyTable,
   [listenerType]: emptyTable,
@@ -70,6 +69,7 @@ export class WaypointViews {
     const changed = (type: WaypointTypeUrl) => difference(before[type], tables[type]);
     const resources: WaypointResources = {
       tables,
+      before,
       change: {
         [clusterType]: changed(clusterType),
         [endpointType]: changed(endpointType),

@@ -3,13 +3,17 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { Connection } from "../../../../src/controlplane/push/connection.ts";
 import { ResourceLookup } from "../../../../src/controlplane/push/lookup.ts";
-import { emptySnapshot } from "../../../../src/controlplane/push/snapshot.ts";
+import { difference, emptySnapshot } from "../../../../src/controlplane/push/snapshot.ts";
 import {
   addressType,
   authorizationType,
+  clusterType,
+  endpointType,
+  listenerType,
   type PushResource,
   type PushSnapshot,
   type SnapshotChange,
+  type WaypointResources,
   workloadType,
 } from "../../../../src/controlplane/push/types.ts";
 import {
@@ -139,4 +143,107 @@ test("an unknown type is passed over", () => {
   const { sent, request, nacks } = scene();
   request({ typeUrl: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration" });
   assert.deepEqual([sent, nacks.length], [[], 1]);
+});
+
+/** A waypoint's stream, and what it is told. */
+function waypointScene() {
+  const sent: DeltaDiscoveryResponse[] = [];
+  const tableOf = (resources: readonly PushResource[]) => ({
+    byName: new Map(resources.map((one) => [one.name, one])),
+  });
+  const own = (
+    clusters: readonly PushResource[],
+    endpoints: readonly PushResource[],
+    before?: WaypointResources,
+  ): WaypointResources => {
+    const tables = {
+      [clusterType]: tableOf(clusters),
+      [endpointType]: tableOf(endpoints),
+      [listenerType]: tableOf([]),
+    };
+    const empty = {
+      [clusterType]: tableOf([]),
+      [endpointType]: tableOf([]),
+      [listenerType]: tableOf([]),
+    };
+    const from = before?.tables ?? empty;
+    const change = {
+      [clusterType]: difference(from[clusterType], tables[clusterType]),
+      [endpointType]: difference(from[endpointType], tables[endpointType]),
+      [listenerType]: none,
+    };
+    return { tables, change, before: from };
+  };
+  const view = { snapshot: emptySnapshot, lookup: () => new ResourceLookup({ byName: new Map() }) };
+  const unchanged = { [addressType]: none, [workloadType]: none, [authorizationType]: none };
+  const first = own([resource("a", "1")], [resource("a", "1")]);
+  const connection = new Connection(
+    { ...node, kind: "waypoint" },
+    view,
+    {
+      send: (response, written) => {
+        sent.push(response);
+        written();
+      },
+      pushed: () => undefined,
+      nacked: () => undefined,
+      ignoredType: () => undefined,
+    },
+    first,
+  );
+  return {
+    own,
+    first,
+    advance: (next: WaypointResources) => connection.advance(view, unchanged, next),
+    request: (fields: Parameters<typeof create<typeof DeltaDiscoveryRequestSchema>>[1]) =>
+      connection.receive(create(DeltaDiscoveryRequestSchema, fields)),
+    told: () =>
+      sent
+        .splice(0)
+        .map(({ typeUrl, resources, removedResources }) => [
+          typeUrl.slice(typeUrl.lastIndexOf(".") + 1),
+          resources.map(({ name }) => name),
+          removedResources,
+        ]),
+  };
+}
+
+test("a changed cluster is followed by its endpoints, though they are the same", () => {
+  const { own, first, advance, request, told } = waypointScene();
+  request({ typeUrl: clusterType });
+  request({ typeUrl: endpointType, resourceNamesSubscribe: ["a"] });
+  assert.deepEqual(told(), [
+    ["Cluster", ["a"], []],
+    ["ClusterLoadAssignment", ["a"], []],
+  ]);
+  const [endpoints] = first.tables[endpointType].byName.values();
+  assert.ok(endpoints !== undefined);
+  advance(own([resource("a", "2")], [endpoints], first));
+  assert.deepEqual(told(), [
+    ["Cluster", ["a"], []],
+    ["ClusterLoadAssignment", ["a"], []],
+  ]);
+});
+
+test("a client that comes back is told all its endpoints again, and only clusters that changed", () => {
+  const { request, told } = waypointScene();
+  request({ typeUrl: clusterType, initialResourceVersions: { a: "1", gone: "1" } });
+  request({
+    typeUrl: endpointType,
+    resourceNamesSubscribe: ["a"],
+    initialResourceVersions: { a: "1" },
+  });
+  assert.deepEqual(told(), [
+    ["Cluster", [], ["gone"]],
+    ["ClusterLoadAssignment", ["a"], []],
+  ]);
+});
+
+test("a waypoint that became another one is told what went", () => {
+  const { own, advance, request, told } = waypointScene();
+  request({ typeUrl: clusterType });
+  told();
+  // Its view was never made before, so that everything in it counts as new.
+  advance(own([resource("b", "1")], []));
+  assert.deepEqual(told(), [["Cluster", ["b"], ["a"]]]);
 });
