@@ -169,6 +169,8 @@ function compileHttp1(
       at(at(path, "header_key_format"), "proper_case_words"),
       "is not supported",
     );
+  if (format?.case === "statefulFormatter")
+    notes.decorates(at(path, "header_key_format"), "names of fields are lower-case here");
   return {
     preserveHeaderCase: format?.case === "statefulFormatter",
     enableTrailers: message.enableTrailers,

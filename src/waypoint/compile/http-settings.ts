@@ -232,9 +232,12 @@ function http1(
 ): Pick<HttpSettings, "acceptHttp10" | "preserveHeaderCase"> {
   if (options === undefined) return { acceptHttp10: false, preserveHeaderCase: false };
   checkFields(options, Http1ProtocolOptionsSchema, path, notes, http1Fields);
+  const casePath = at(path, "header_key_format");
+  const preserveHeaderCase = preservesCase(options, casePath);
+  if (preserveHeaderCase) notes.decorates(casePath, "names of fields are lower-case here");
   return {
     acceptHttp10: options.acceptHttp10,
-    preserveHeaderCase: preservesCase(options, at(path, "header_key_format")),
+    preserveHeaderCase,
   };
 }
 

@@ -1,9 +1,10 @@
 /** What a connection manager says about HTTP/2, and about who is internal. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { createRegistry, fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { cidrText } from "../../../../src/shared/net/cidr.ts";
 import { HttpConnectionManagerSchema } from "../../../../src/shared/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { PreserveCaseFormatterConfigSchema } from "../../../../src/shared/wire/gen/envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case_pb.js";
 import { compileHttpSettings } from "../../../../src/waypoint/compile/http-settings.ts";
 import { Notes } from "../../../../src/waypoint/compile/notes.ts";
 import { http2ServerSettings } from "../../../../src/waypoint/http/http2/settings.ts";
@@ -64,4 +65,26 @@ test("who is internal", () => {
     () => ranges({ internal_address_config: { cidr_ranges: [cidr, { address_prefix: "x" }] } }),
     { path: "hcm.internal_address_config.cidr_ranges[1]" },
   );
+});
+
+test("the case of fields' names is not kept, and that is said", () => {
+  const typed_config = {
+    "@type":
+      "type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
+  };
+  const registry = createRegistry(PreserveCaseFormatterConfigSchema);
+  const message = fromJson(
+    HttpConnectionManagerSchema,
+    {
+      http_protocol_options: {
+        header_key_format: { stateful_formatter: { name: "preserve_case", typed_config } },
+      },
+    },
+    { registry },
+  );
+  const notes = new Notes();
+  compileHttpSettings(message, false, "hcm", notes);
+  assert.deepEqual(notes.decorations, [
+    "hcm.http_protocol_options.header_key_format: names of fields are lower-case here",
+  ]);
 });
