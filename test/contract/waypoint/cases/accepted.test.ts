@@ -10,7 +10,12 @@ import { after, test } from "node:test";
 import { clusterType } from "../../../../src/waypoint/xds/types.ts";
 import { envoyVersion, withoutEnvoy } from "../../../support/envoy.ts";
 import { envoyRefuses, onlyReference } from "../../../support/waypoint/cases/envoy.ts";
-import { type CaseResources, caseResources } from "../../../support/waypoint/cases/resources.ts";
+import {
+  type CaseResources,
+  caseResources,
+  logTo,
+  type Source,
+} from "../../../support/waypoint/cases/resources.ts";
 import { newRoot, newWorkload, spiffe } from "../../../unit/shared/identity/pki.ts";
 import { cases } from "./run.ts";
 
@@ -18,6 +23,13 @@ const dir = mkdtempSync(join(tmpdir(), "ambit-accepted-"));
 const certificate = newWorkload(newRoot(), { uris: [spiffe("shop/waypoint")] });
 
 after(() => rmSync(dir, { recursive: true }));
+
+/** What a test has as its standard output cannot be opened as a file. */
+function loggedResources(golden: string, source: Source): CaseResources {
+  const resources = caseResources(golden, source);
+  logTo(resources, join(dir, "access.log"));
+  return resources;
+}
 
 test("what is taken away are four filters and the name of a factory", () => {
   assert.deepEqual([...onlyReference].sort(), [
@@ -33,7 +45,7 @@ test("every recorded case is here", () => assert.equal(cases.length, 18));
 for (const source of ["own", "recorded"] as const)
   for (const golden of cases)
     test(`${golden}: ${source}`, { skip: withoutEnvoy }, () =>
-      assert.equal(envoyRefuses(caseResources(golden, source), certificate, dir), ""),
+      assert.equal(envoyRefuses(loggedResources(golden, source), certificate, dir), ""),
     );
 
 test("what is wrong is refused, so that acceptance means something", {

@@ -31,7 +31,7 @@ export interface Got {
   readonly tookMs: number;
 }
 
-const DEADLINE_MS = 8_000;
+const DEADLINE_MS = 12_000;
 
 function echoOf(body: string): Echo | undefined {
   if (!body.startsWith('{"pod"')) return undefined;

@@ -18,6 +18,7 @@ import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
 } from "../../../../src/shared/wire/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { TcpProxySchema } from "../../../../src/shared/wire/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { DeltaDiscoveryResponse } from "../../../../src/shared/wire/gen/envoy/service/discovery/v3/discovery_pb.js";
 import {
   clusterType,
@@ -104,10 +105,13 @@ export function eachConnectionManager(
   listener: Listener,
   change: (manager: HttpConnectionManager) => void,
 ): void {
+  eachFilter(listener, (filter) => repack(filter, HttpConnectionManagerSchema, change));
+}
+
+function eachFilter(listener: Listener, change: (filter: Any) => void): void {
   for (const { filters } of listener.filterChains)
     for (const { configType } of filters)
-      if (configType.case === "typedConfig")
-        repack(configType.value, HttpConnectionManagerSchema, change);
+      if (configType.case === "typedConfig") change(configType.value);
 }
 
 /** Access logs that go to the standard output go to this file instead. */
@@ -123,6 +127,9 @@ export function logTo(resources: CaseResources, path: string): void {
     changeListener(resources, name, (listener) => {
       redirect(listener.accessLog);
       eachConnectionManager(listener, ({ accessLog }) => redirect(accessLog));
+      eachFilter(listener, (filter) =>
+        repack(filter, TcpProxySchema, ({ accessLog }) => redirect(accessLog)),
+      );
     });
 }
 
