@@ -18,6 +18,7 @@ import {
 } from "./protocol.ts";
 
 const KEPT_REQUESTS = 2_000;
+const KEEP_ALIVE_MS = 600_000;
 const KEPT_BODY_BYTES = 512 * 1024;
 const STREAM_BLOCK = Buffer.alloc(64 * 1024, `${CLEAR_TEXT_MARK} stream\n`);
 
@@ -44,7 +45,10 @@ export class HttpServer {
 
   constructor(config: AppConfig) {
     this.#config = config;
-    this.server = createServer((request, response) => void this.#take(request, response));
+    const server = createServer((request, response) => void this.#take(request, response));
+    // Whoever keeps connections to send requests on is to close them first: after 5 s, Node's default, a request may cross the end.
+    server.keepAliveTimeout = KEEP_ALIVE_MS;
+    this.server = server;
   }
 
   behave(behavior: Behavior): null {

@@ -15,7 +15,7 @@ export async function get(
   agent?: Agent,
 ): Promise<GetResult> {
   const { status, body, greeting, tookMs } = await sendRequest(target, agent);
-  if (status !== 200) throw new Error(`status ${status}: ${body.slice(0, 80)}`);
+  if (status !== 200) throw new Error(`status ${status}: ${body.slice(0, 160)}`);
   if (greeting === undefined) throw new Error(`no greeting but "${body.slice(0, 80)}"`);
   return { greeting, tookMs };
 }

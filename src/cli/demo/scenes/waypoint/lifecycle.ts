@@ -123,13 +123,15 @@ export const waypointReplaced: Scene = {
       stage,
       async () => {
         const after = await stage.waypoints.start();
-        return { after, exit: await stage.waypoints.stop(before) };
+        const toldMs = systemClock.monotonicMs();
+        const exit = await stage.waypoints.stop(before);
+        return { after, exit, drainMs: Math.round(systemClock.monotonicMs() - toldMs) };
       },
       serviceCallers,
     );
-    const { after, exit } = outcome;
+    const { after, exit, drainMs } = outcome;
     expect(exit.code === 0, `the old one ended with ${exit.signal ?? exit.code}`);
-    return `${before.pod} drained and gave way to ${after.pod}; ${requests} requests, none failed, slowest ${longestMs} ms`;
+    return `${before.pod} drained in ${drainMs} ms and gave way to ${after.pod}; ${requests} requests, none failed, slowest ${longestMs} ms`;
   },
 };
 
