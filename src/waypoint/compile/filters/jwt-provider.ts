@@ -13,7 +13,7 @@ import {
 import { bareAudience } from "../../filters/jwt/check.ts";
 import type { JwtLocations, JwtProvider } from "../../filters/jwt/config.ts";
 import type { KeySource } from "../../filters/jwt/key-source.ts";
-import { parseKeys } from "../../filters/jwt/keys.ts";
+import { parseKeys, VerificationKeys } from "../../filters/jwt/keys.ts";
 import { milliseconds, positiveMs } from "../cluster-values.ts";
 import { compileStringMatcher } from "../matchers.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "../notes.ts";
@@ -131,6 +131,8 @@ function localKeys({ specifier }: DataSource, path: Path, notes: Notes): KeySour
     specifier.case === "inlineString"
       ? specifier.value
       : Buffer.from(specifier.value).toString("utf8");
+  // No set at all is taken by Envoy, unlike one without a usable key: then no token is good.
+  if (text === "") return { kind: "local", keys: new VerificationKeys([]) };
   const parsed = parseKeys(text);
   if (parsed.kind === "invalid") throw new CompileError(path, parsed.reason);
   for (const skipped of parsed.skipped) notes.decorates(path, `${skipped}; it verifies nothing`);

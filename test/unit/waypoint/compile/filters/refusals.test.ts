@@ -177,6 +177,15 @@ for (const [config, message] of jwts)
     );
   });
 
+test("jwt_authn: no key set at all is taken, and no token is good", async () => {
+  const parsed = fromJson(JwtAuthenticationSchema, {
+    providers: { p: { issuer: "a@b", localJwks: { inlineString: "" } } },
+  });
+  const { providers } = compileJwtConfig(parsed, "", new Notes());
+  const source = providers.get("p")?.keys;
+  assert.equal(source?.kind === "local" ? source.keys.size : source?.kind, 0);
+});
+
 /** ext_authz and fault settings that are not carried out. */
 const others: readonly (readonly [
   schema: Parameters<typeof packed>[0],
