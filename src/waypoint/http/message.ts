@@ -66,7 +66,8 @@ export class Fields {
       flat[to + 1] = flat[at + 1] ?? "";
       to += 2;
     }
-    flat.length = to;
+    // Setting a length costs more than the search, even if it stays.
+    if (to < flat.length) flat.length = to;
   }
 }
 
