@@ -41,7 +41,7 @@ export function parseWaypointLine(line: string): WaypointEntry | undefined {
     flags: text("response_flags"),
     details: text("response_code_details"),
     cluster: text("upstream_cluster"),
-    upstream: text("upstream_host"),
+    upstream: text("upstream_host").replace(/^envoy:\/\/connect_originate\//, ""),
     route: text("route_name"),
     requestId: text("request_id"),
     durationMs: Number(fields["duration"]),
