@@ -117,7 +117,7 @@ class ClientSession implements HboneClientSession, Role {
       };
       const settled = (): boolean => {
         if (!this.#waiters.delete(streamId)) return false;
-        tunnel.onEarlyClose = undefined;
+        tunnel.answered();
         signal.removeEventListener("abort", onAbort);
         return true;
       };
@@ -131,7 +131,7 @@ class ClientSession implements HboneClientSession, Role {
         },
       };
       this.#waiters.set(streamId, waiter);
-      tunnel.onEarlyClose = (close) => waiter.failed(this.#earlyError(close));
+      tunnel.awaitAnswer((close) => waiter.failed(this.#earlyError(close)));
       signal.addEventListener("abort", onAbort, { once: true });
       this.#connection.write.headers(streamId, requestFields(request), false);
     });

@@ -102,10 +102,10 @@ class ServerSession implements HboneServerSession, Role {
     const head = parseRequest(decoded.fields);
     const tunnel = this.#connection.addTunnel(streamId);
     const request = new Request(this.#connection, tunnel, head, () => this.#abandoned--);
-    tunnel.onEarlyClose = () => {
+    tunnel.awaitAnswer(() => {
       this.#abandoned++;
       request.abandon();
-    };
+    });
     if (endStream) tunnel.remoteEnd();
     this.#onTunnel(request);
   }
@@ -207,7 +207,7 @@ class Request implements IncomingTunnel {
     if (this.#state === "answered") throw new TypeError("Cannot answer a tunnel twice");
     const waiting = this.#state === "waiting";
     this.#state = "answered";
-    this.#tunnel.onEarlyClose = undefined;
+    this.#tunnel.answered();
     if (!waiting) this.#releaseAbandoned();
     return waiting;
   }

@@ -98,9 +98,23 @@ function installUserBuffer(socket: Socket, reader: BufferReader): void {
   const buffer = reader.nextBuffer();
   // Node keeps the memory alive by this property alone: native code has a bare pointer.
   values[found.buffer] = buffer;
-  values[found.callback] = (length: number): boolean => reader.onRead(length);
-  values[found.generator] = (): Buffer => reader.nextBuffer();
+  // Passed rather than assigned: see detach-socket.ts.
+  put(values, found.callback, (length: number): boolean => reader.onRead(length));
+  put(values, found.generator, (): Buffer => reader.nextBuffer());
   handle.useUserBuffer(buffer);
+}
+
+function put(values: Indexed, name: symbol, value: unknown): void {
+  values[name] = value;
+}
+
+/** Forgets the reader. Only after the socket has closed: native code writes to its memory until then. */
+export function stopReading(socket: Socket): void {
+  if (found === undefined || found === "unknown") return;
+  const values = socket as unknown as Indexed;
+  values[found.buffer] = null;
+  values[found.callback] = null;
+  values[found.generator] = null;
 }
 
 /** Reads again after `onRead` returned false. */

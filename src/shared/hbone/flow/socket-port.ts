@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { describeError, MeshError } from "../../base/errors.ts";
+import { detachSocket } from "../../os/detach-socket.ts";
 import { type BufferReader, resumeReading, startReading } from "../../os/user-buffer.ts";
 import { noteRead } from "../session/pace.ts";
 import type { Slab } from "../session/slab.ts";
@@ -14,7 +15,8 @@ const quietErrors: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "ENOTC
 export class SocketPort implements Port, BufferReader {
   readonly roomBytes = Number.POSITIVE_INFINITY;
   readonly #socket: Socket;
-  readonly #onWritten: () => void;
+  /** Field initializers make functions that die young; see detach-socket.ts. */
+  readonly #onWritten = (): void => this.#writeDone();
   #peer: Port | undefined;
   #listener: PortListener | undefined;
   #close: PortClose | undefined;
@@ -30,7 +32,6 @@ export class SocketPort implements Port, BufferReader {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    this.#onWritten = () => this.#writeDone();
   }
 
   get givenBytes(): number {
@@ -50,7 +51,10 @@ export class SocketPort implements Port, BufferReader {
     // The end of one direction must not end the other.
     socket.allowHalfOpen = true;
     socket.on("error", (error: NodeJS.ErrnoException) => this.#closed(closeOf(error)));
-    socket.on("close", () => this.#socketClosed());
+    socket.on("close", () => {
+      detachSocket(socket);
+      this.#socketClosed();
+    });
     socket.on("end", () => {
       this.#readEnded = true;
       this.#peer?.finish();

@@ -231,7 +231,7 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
       if (this.#role.isIdle(streamId)) throw idle("RST_STREAM");
       return;
     }
-    if (tunnel.onEarlyClose !== undefined) this.guard.count("early reset");
+    if (tunnel.awaitsAnswer) this.guard.count("early reset");
     this.#forget(tunnel, "ended");
     tunnel.remoteReset(code);
     this.#closeIfIdle();

@@ -46,14 +46,13 @@ export class Http2Tunnel implements TunnelStream, Port {
   /** Taken while the window was too small, not sent yet. */
   held: Buffer | undefined;
   blocked: Blocked = "no";
-  /** Set while the request waits for its answer: told when the stream is over before that, for whatever reason. */
-  onEarlyClose: ((close: PortClose) => void) | undefined;
 
   #local: Local = "open";
   #remoteEnded = false;
   #peer: Port | undefined;
   #listener: PortListener | undefined;
   #close: PortClose | undefined;
+  #onEarlyClose: ((close: PortClose) => void) | undefined;
 
   constructor(host: TunnelHost, id: number, sendWindowBytes: number, receiveWindowBytes: number) {
     this.#host = host;
@@ -75,6 +74,19 @@ export class Http2Tunnel implements TunnelStream, Port {
 
   get over(): boolean {
     return this.#close !== undefined || (this.#remoteEnded && this.#local === "ended");
+  }
+
+  /** The request waits for its answer; `onEarlyClose` is told when the stream is over before that, for whatever reason. */
+  awaitAnswer(onEarlyClose: (close: PortClose) => void): void {
+    this.#onEarlyClose = onEarlyClose;
+  }
+
+  answered(): void {
+    this.#onEarlyClose = undefined;
+  }
+
+  get awaitsAnswer(): boolean {
+    return this.#onEarlyClose !== undefined;
   }
 
   /** True when the tunnel must be flushed by the end of the turn. */
@@ -99,7 +111,7 @@ export class Http2Tunnel implements TunnelStream, Port {
     this.#stopSending();
     this.#remoteEnded = true;
     const readsAsEnd = code === errorCode.noError || code === errorCode.cancel;
-    if (readsAsEnd && this.onEarlyClose === undefined) {
+    if (readsAsEnd && !this.awaitsAnswer) {
       this.#inflow.finish();
       this.#closeIfDone();
     } else {
@@ -221,8 +233,8 @@ export class Http2Tunnel implements TunnelStream, Port {
     if (this.#close !== undefined) return;
     this.#close = close;
     this.#inflow.drop();
-    const early = this.onEarlyClose;
-    this.onEarlyClose = undefined;
+    const early = this.#onEarlyClose;
+    this.#onEarlyClose = undefined;
     early?.(close);
     this.#listener?.portClosed(this, close);
   }
