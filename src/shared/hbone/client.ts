@@ -10,6 +10,7 @@ import { parseResponse, type ResponseHead } from "./http2/requests.ts";
 import { Connection } from "./session/connection.ts";
 import type { Http2Tunnel } from "./session/http2-tunnel.ts";
 import type { Role } from "./session/role.ts";
+import { StreamTable } from "./session/stream-table.ts";
 import type {
   HboneClientSession,
   HboneSettings,
@@ -64,7 +65,7 @@ class ClientSession implements HboneClientSession, Role {
   readonly name = "client";
   readonly #connection: Connection;
   readonly #settings: HboneSettings;
-  readonly #waiters = new Map<number, Waiter>();
+  readonly #waiters = new StreamTable<Waiter>();
   #opened: ((failure: MeshError | undefined) => void) | undefined;
   #nextId = 1;
 
@@ -182,7 +183,7 @@ class ClientSession implements HboneClientSession, Role {
   }
 
   goAway(lastStreamId: number, code: number): void {
-    for (const tunnel of [...this.#connection.tunnels.values()]) {
+    for (const tunnel of this.#connection.tunnels.values()) {
       if (tunnel.id <= lastStreamId) continue;
       const why = `Cannot open tunnel: the peer went away (${errorCodeName(code)})`;
       const error = new UnprocessedError("h2-failed", why);

@@ -4,6 +4,7 @@
  */
 import type { ConnectionFacts } from "../../shared/authz/decision.ts";
 import type { MeshError } from "../../shared/base/errors.ts";
+import { Roster, type RosterMember } from "../../shared/base/roster.ts";
 import type { Flow } from "../../shared/hbone/tunnel.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import type { Direction } from "../telemetry/access-log.ts";
@@ -23,7 +24,8 @@ type Phase =
   | { readonly kind: "cut"; readonly error: MeshError }
   | { readonly kind: "over" };
 
-export class TrackedConnection {
+export class TrackedConnection implements RosterMember {
+  rosterPlace = -1;
   readonly direction: Direction;
   /** Undefined until the destination is decided. */
   details: ConnectionDetails | undefined;
@@ -74,7 +76,7 @@ export class TrackedConnection {
 }
 
 export class ConnectionRegistry {
-  readonly #connections = new Set<TrackedConnection>();
+  readonly #connections = new Roster<TrackedConnection>();
   readonly #onEmpty: (() => void)[] = [];
   #closedWith: MeshError | undefined;
 
@@ -98,7 +100,7 @@ export class ConnectionRegistry {
   }
 
   [Symbol.iterator](): Iterator<TrackedConnection> {
-    return this.#connections.values();
+    return this.#connections.toArray().values();
   }
 
   /** Resolves as soon as there is no connection. */
@@ -112,6 +114,6 @@ export class ConnectionRegistry {
   /** Cuts all connections, and every further one as soon as it is added. */
   close(error: MeshError): void {
     this.#closedWith = error;
-    for (const connection of [...this.#connections]) connection.cut(error);
+    for (const connection of this.#connections.toArray()) connection.cut(error);
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../../shared/base/clock.ts";
 import type { MeshError } from "../../shared/base/errors.ts";
+import { Roster, type RosterMember } from "../../shared/base/roster.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import type { Logger } from "../../shared/telemetry/logger.ts";
 import { type AccessFacts, AccessLog, type Direction } from "./access-log.ts";
@@ -18,7 +19,8 @@ export interface ByteCounts {
 
 const nothing: ByteCounts = { toServer: 0, toClient: 0 };
 
-export class ConnectionReport {
+export class ConnectionReport implements RosterMember {
+  rosterPlace = -1;
   readonly #reporter: TrafficReporter;
   readonly #facts: AccessFacts;
   readonly #context: TrafficContext;
@@ -77,7 +79,7 @@ export class TrafficReporter {
   readonly metrics: ZtunnelMetrics;
   readonly log: AccessLog;
   readonly clock: Clock;
-  readonly #open = new Set<ConnectionReport>();
+  readonly #open = new Roster<ConnectionReport>();
 
   /** `logger` is of scope `access`. */
   constructor(metrics: ZtunnelMetrics, logger: Logger, clock: Clock) {
@@ -103,7 +105,7 @@ export class TrafficReporter {
 
   /** Before metrics are printed. */
   flush(): void {
-    for (const report of this.#open) report.flush();
+    for (const report of this.#open.toArray()) report.flush();
   }
 
   /** Refused before enough is known about it for the metrics of traffic: one line, and a count by reason. */

@@ -9,18 +9,24 @@ export type ClosedHow = "reset-by-us" | "ended";
 const remembered = 256;
 
 export class ClosedStreams {
-  readonly #closed = new Map<number, ClosedHow>();
+  /** Rings: the next one to come takes the place of the oldest. */
+  readonly #ids = new Int32Array(remembered);
+  readonly #how: ClosedHow[] = [];
+  #next = 0;
 
   add(streamId: number, how: ClosedHow): void {
-    this.#closed.set(streamId, how);
-    if (this.#closed.size <= remembered) return;
-    for (const oldest of this.#closed.keys()) {
-      this.#closed.delete(oldest);
-      break;
+    const known = this.#ids.indexOf(streamId);
+    if (known >= 0) {
+      this.#how[known] = how;
+      return;
     }
+    this.#ids[this.#next] = streamId;
+    this.#how[this.#next] = how;
+    this.#next = (this.#next + 1) % remembered;
   }
 
   get(streamId: number): ClosedHow | undefined {
-    return this.#closed.get(streamId);
+    const place = streamId === 0 ? -1 : this.#ids.indexOf(streamId);
+    return place < 0 ? undefined : this.#how[place];
   }
 }

@@ -26,6 +26,7 @@ import { ReceiveCredit } from "./receive-credit.ts";
 import type { Role } from "./role.ts";
 import { Sender } from "./sender.ts";
 import type { Slab } from "./slab.ts";
+import { StreamTable } from "./stream-table.ts";
 
 /** "leaving": no new tunnels, the others go on. "closing": the last octets are on their way. */
 type State = "open" | "leaving" | "closing" | "closed";
@@ -34,7 +35,7 @@ type State = "open" | "leaving" | "closing" | "closed";
 const lingerMs = 1000;
 
 export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwner, LivenessEvents {
-  readonly tunnels = new Map<number, Http2Tunnel>();
+  readonly tunnels = new StreamTable<Http2Tunnel>();
   readonly closedStreams = new ClosedStreams();
   readonly peer = initialPeerSettings();
   readonly guard: FloodGuard;
@@ -383,7 +384,7 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
   #endTunnels(error: MeshError): void {
     this.#liveness.stop();
     this.#sender.close();
-    const tunnels = [...this.tunnels.values()];
+    const tunnels = this.tunnels.values();
     this.tunnels.clear();
     for (const tunnel of tunnels) tunnel.fail(error);
     this.#role.ended(error);

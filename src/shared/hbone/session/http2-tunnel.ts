@@ -46,6 +46,8 @@ export class Http2Tunnel implements TunnelStream, Port {
   /** Taken while the window was too small, not sent yet. */
   held: Buffer | undefined;
   blocked: Blocked = "no";
+  /** Among the tunnels that wait for a window. */
+  rosterPlace = -1;
 
   #local: Local = "open";
   #remoteEnded = false;

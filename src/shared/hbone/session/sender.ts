@@ -2,6 +2,7 @@
  * DATA frames out: in the peer's frame size, within both windows, and with at most one write in flight. A read that meets
  * an idle session is framed where it lies and encrypted from there; everything else is joined behind the write in flight.
  */
+import { Roster } from "../../base/roster.ts";
 import { ConnectionError, errorCode, StreamError } from "../http2/errors.ts";
 import {
   defaultWindowBytes,
@@ -29,7 +30,7 @@ export class Sender {
   /** Blocked by the write in flight, in the order in which they came. */
   #parked: Http2Tunnel[] = [];
   /** Blocked by a window. */
-  readonly #starved = new Set<Http2Tunnel>();
+  readonly #starved = new Roster<Http2Tunnel>();
 
   constructor(outbox: Outbox) {
     this.#outbox = outbox;
@@ -105,7 +106,7 @@ export class Sender {
     this.#windowBytes += increment;
     if (this.#windowBytes > maxWindowBytes)
       throw new ConnectionError(errorCode.flowControlError, "session window too large");
-    for (const tunnel of [...this.#starved]) this.#feed(tunnel);
+    for (const tunnel of this.#starved.toArray()) this.#feed(tunnel);
   }
 
   /** WINDOW_UPDATE for a stream. */
@@ -124,7 +125,7 @@ export class Sender {
       if (tunnel.sendWindowBytes > maxWindowBytes)
         throw new ConnectionError(errorCode.flowControlError, "stream window too large");
     }
-    for (const tunnel of [...this.#starved]) this.#feed(tunnel);
+    for (const tunnel of this.#starved.toArray()) this.#feed(tunnel);
   }
 
   forget(tunnel: Http2Tunnel): void {
@@ -136,7 +137,7 @@ export class Sender {
   /** Nothing is sent any more. */
   close(): void {
     this.#parked = [];
-    this.#starved.clear();
+    for (const tunnel of this.#starved.toArray()) this.#starved.delete(tunnel);
   }
 
   #feed(tunnel: Http2Tunnel): void {
