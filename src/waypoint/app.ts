@@ -23,6 +23,7 @@ import { type OwnCertificate, ownCertificate } from "./secrets/own-certificate.t
 import { SecretBook } from "./secrets/secret-book.ts";
 import { Connections } from "./terminate/connections.ts";
 import { Listeners } from "./terminate/listeners.ts";
+import { Sandwich } from "./terminate/sandwich.ts";
 import { Sessions } from "./terminate/sessions.ts";
 import { refusedTunnelRecord } from "./terminate/unmatched.ts";
 import { PeerDemand } from "./workloads/demand.ts";
@@ -68,6 +69,7 @@ interface Core {
   readonly connections: Connections;
   readonly sessions: Sessions;
   readonly listeners: Listeners;
+  readonly sandwich: Sandwich;
 }
 
 function createCore(deps: WaypointDeps): Core {
@@ -159,6 +161,9 @@ function createCore(deps: WaypointDeps): Core {
     log: logger.scope("inbound"),
     onSocket: (socket) => sessions.handle(socket),
   });
+  const { identity } = config;
+  const log = logger.scope("inbound");
+  const sandwich = new Sandwich({ network, connections, identity, clock, log });
   return {
     deps,
     filter,
@@ -176,6 +181,7 @@ function createCore(deps: WaypointDeps): Core {
     connections,
     sessions,
     listeners,
+    sandwich,
   };
 }
 
@@ -225,6 +231,8 @@ export async function runWaypoint(deps: WaypointDeps): Promise<void> {
   logger.info("waypoint starting", { version: deps.version, node: config.node.id });
   const xdsRun = core.xds.run(everything.signal);
   try {
+    if (config.sandwichPort !== undefined)
+      await core.sandwich.listen(config.sandwichPort, config.ipv6Enabled);
     certificateArrives(core, everything.signal, certified);
     void core.protocol.synced.then(() => {
       // The start and the decoding of a large mesh leave as much garbage as state.
@@ -276,7 +284,7 @@ function certificateArrives(core: Core, signal: AbortSignal, certified: Readines
  * and what is open may end until the deadline.
  */
 async function drain(core: Core): Promise<void> {
-  const { deps, sessions, connections, listeners, lifecycle, logger } = core;
+  const { deps, sessions, connections, listeners, sandwich, lifecycle, logger } = core;
   const { acceptMs, deadlineMs } = deps.config.drain;
   lifecycle.drain();
   const over = new AbortController();
@@ -284,7 +292,7 @@ async function drain(core: Core): Promise<void> {
     sessions.announce();
     connections.announce();
     await deps.clock.sleep(acceptMs, over.signal);
-    await listeners.close();
+    await Promise.all([listeners.close(), sandwich.close()]);
     connections.drain();
     await Promise.all([sessions.drain(), connections.empty()]);
     logger.info("shutdown complete");
@@ -300,6 +308,7 @@ async function drain(core: Core): Promise<void> {
 async function end(core: Core, admin: readonly AdminServer[]): Promise<void> {
   const error = new MeshError("drained", "the waypoint has ended");
   await core.listeners.close();
+  await core.sandwich.close();
   core.connections.stop("drained");
   core.sessions.destroy(error);
   core.catalog.close();

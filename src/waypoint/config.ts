@@ -75,6 +75,8 @@ export interface WaypointConfig {
     readonly deadlineMs: number;
   };
   readonly warmingDeadlineMs: number;
+  /** The ztunnel of this pod ends tunnels and hands connections to this port; undefined: we end them. */
+  readonly sandwichPort: number | undefined;
   readonly ports: WaypointPorts;
   readonly decisionRingSize: number;
 }
@@ -171,6 +173,7 @@ function assemble(
   const pod = demanded(values, problems);
   const info = (path: string): ReadonlyMap<string, string> =>
     readPodInfo(path, sources.readFile(path), problems);
+  const annotations = info(annotationsFile);
   const node = nodeOf({
     pod,
     clusterId: values.clusterId,
@@ -178,12 +181,13 @@ function assemble(
     domain: args.domain ?? `${pod.namespace}.svc.${values.clusterDomain}`,
     serviceCluster: args.serviceCluster,
     labels: info(labelsFile),
-    annotations: info(annotationsFile),
+    annotations,
     // JSON text cannot hold anything else.
     proxyConfig: parsed.override as Readonly<Record<string, JsonValue>>,
     metadata: freeMetadata(parsed, sources.env, problems),
   });
   const { namespace, serviceAccount } = pod;
+  const binding = annotations.get("ambient.istio.io/waypoint-inbound-binding");
   return {
     pod,
     identity: { trustDomain: values.trustDomain, namespace, serviceAccount },
@@ -205,6 +209,7 @@ function assemble(
     logFilter: values.logFilter ?? args.logFilter ?? "info",
     drain: drainOf(values, parsed),
     warmingDeadlineMs: values.warmingDeadlineMs,
+    sandwichPort: sandwichPortOf(binding, problems),
     ports: {
       admin: parsed.config.proxyAdminPort ?? 15000,
       status: parsed.config.statusPort ?? 15020,
@@ -213,6 +218,17 @@ function assemble(
     },
     decisionRingSize: values.decisionRingSize,
   };
+}
+
+/** Without the PROXY protocol we would not know who comes, nor where to. */
+function sandwichPortOf(binding: string | undefined, problems: string[]): number | undefined {
+  if (binding === undefined) return undefined;
+  const port = Number(/^PROXY\/([0-9]{1,5})$/.exec(binding)?.[1]);
+  if (port > 0 && port < 65_536) return port;
+  problems.push(
+    `${annotationsFile}: ambient.istio.io/waypoint-inbound-binding: expected PROXY/<port>, not ${binding}`,
+  );
+  return undefined;
 }
 
 /** Throws ConfigError with every problem found. */

@@ -173,3 +173,13 @@ test("a drain never takes new connections beyond its deadline", () => {
     { acceptMs: 0, deadlineMs: 3000 },
   );
 });
+
+test("the port of a sandwich comes from the pod's annotation, and needs the PROXY protocol", () => {
+  const annotated = (binding: string): Record<string, string> => ({
+    "./etc/istio/pod/annotations": `ambient.istio.io/waypoint-inbound-binding="${binding}"\n`,
+  });
+  assert.equal(load().sandwichPort, undefined);
+  assert.equal(load({}, [], annotated("PROXY/15088")).sandwichPort, 15_088);
+  for (const wrong of ["NONE", "NONE/15088", "PROXY", "PROXY/0", "PROXY/65536", "PROXY/x"])
+    assert.throws(() => load({}, [], annotated(wrong)), /waypoint-inbound-binding/, wrong);
+});
