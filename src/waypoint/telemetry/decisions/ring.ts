@@ -39,10 +39,16 @@ export interface DecisionRingOptions {
 
 export const defaultRing: DecisionRingOptions = { refusals: 256, passed: 64, passedEvery: 16 };
 
+/** Outcomes that end a connection before it goes anywhere. */
+const refusing: ReadonlySet<string> = new Set(["denied", "failed", "internal-error"]);
+
 /** Answered by us instead of the upstream, for a reason that configuration or state gives. */
-export function isRefusal({ flags, http, details, upstream }: StreamRecord): boolean {
+export function isRefusal(record: StreamRecord): boolean {
+  const { flags, http, details, upstream, decisions } = record;
   if (flags.length > 0) return true;
-  if (http === undefined) return false;
+  // A connection that a policy closes has neither a status nor, as in the reference, a flag.
+  if (http === undefined)
+    return upstream === undefined && decisions.some(({ outcome }) => refusing.has(outcome));
   return http.status >= 400 && details !== "via_upstream" && upstream?.serviceTimeMs === undefined;
 }
 

@@ -1,7 +1,8 @@
 /** A case's table: what a client pod does, and what it and the application then see. */
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import type { Ask, Got } from "./asking.ts";
-import type { CaseMesh } from "./mesh.ts";
+import type { CaseMesh, Refusal } from "./mesh.ts";
 
 export interface Look {
   readonly name: string;
@@ -120,6 +121,37 @@ export function isClosed(
     else assert.ok(["", talk.greeting].includes(heard), heard);
     assert.notEqual(end, "open");
   });
+}
+
+/** A refusal, and what the waypoint notes about it. */
+export function notes(
+  name: string,
+  ask: Ask | { readonly to: string; readonly as?: string; readonly connection: true },
+  noted: Partial<Refusal>,
+): Look {
+  return look(
+    name,
+    async (mesh) => {
+      if ("connection" in ask)
+        await mesh.talk({
+          to: ask.to,
+          ...(ask.as === undefined ? {} : { as: ask.as }),
+          say: "\u0000hello",
+          expectBytes: 100,
+        });
+      else await mesh.ask(ask);
+      for (let waitedMs = 0; ; waitedMs += 20) {
+        const [last] = await mesh.refusals();
+        const found = Object.fromEntries(
+          Object.keys(noted).map((key) => [key, last?.[key as keyof Refusal]]),
+        );
+        if (waitedMs > 2000) return assert.deepEqual(found, noted);
+        if (isDeepStrictEqual(found, noted)) return;
+        await new Promise((done) => setTimeout(done, 20));
+      }
+    },
+    { notEnvoy: "its notes are lines of an access log, which this case has not" },
+  );
 }
 
 /** Many of the same request at once; how many of them each pod answered. `nobody` counts answers of the waypoint itself. */

@@ -20,6 +20,17 @@ export interface Driving {
   readonly by: "ambit" | "envoy";
 }
 
+/** Of an entry of /debug/decisions. */
+export interface Refusal {
+  readonly destination: string;
+  readonly identity: string;
+  readonly request: string | null;
+  readonly status: number | null;
+  readonly flags: string;
+  readonly details: string | null;
+  readonly route: string | null;
+}
+
 const addresses: Readonly<Record<string, string>> = {
   reviews: "10.96.1.1",
   ratings: "10.96.1.2",
@@ -99,6 +110,12 @@ export class CaseMesh {
   /** Ours only: Envoy's have other names without the reference's filters. */
   async metrics(): Promise<string> {
     return (await fetch("http://127.0.0.1:15020/stats/prometheus")).text();
+  }
+
+  /** Ours only: the last refusals with their reasons, newest first. */
+  async refusals(): Promise<readonly Refusal[]> {
+    const answer = await fetch("http://127.0.0.1:15000/debug/decisions?n=50&refused");
+    return (await answer.json()) as readonly Refusal[];
   }
 
   /** Lines of the access log, when so many are there. */

@@ -3,6 +3,7 @@ import {
   asks,
   type CaseTable,
   isClosed,
+  notes,
   ordinary,
   reviews,
   talks,
@@ -17,6 +18,24 @@ const deniedByGrpc = {
 export const denyAll: CaseTable = {
   golden: "l7-authz-deny-all-at-waypoint",
   looks: [
+    notes(
+      "that nothing allows it",
+      { to: "reviews:80" },
+      {
+        status: 403,
+        details: "rbac_access_denied_matched_policy[none]",
+        identity: "spiffe://cluster.local/ns/shop/sa/web",
+      },
+    ),
+    notes(
+      "that nothing allows the connection",
+      { to: "db:5432", connection: true },
+      {
+        destination: "10.96.1.3:5432",
+        status: null,
+        details: "rbac_access_denied_matched_policy[none]",
+      },
+    ),
     asks("nobody reads reviews", { to: "reviews:80" }, denied),
     asks("nor under another identity", { to: "reviews:80", as: "shop/reviews" }, denied),
     asks("nor writes", { to: "reviews:80", method: "POST", body: "x" }, denied),
@@ -41,6 +60,15 @@ export const denyAll: CaseTable = {
 export const denyService: CaseTable = {
   golden: "l7-authz-deny-service",
   looks: [
+    notes(
+      "which rule of which policy denies",
+      { to: "reviews:80", method: "POST", path: "/p" },
+      {
+        request: "POST reviews.shop/p",
+        status: 403,
+        details: "rbac_access_denied_matched_policy[ns[shop]-policy[svc]-rule[0]]",
+      },
+    ),
     ...ordinary("reviews", "ratings", "metrics", "db"),
     ...["POST", "DELETE", "PUT", "HEAD", "OPTIONS"].map((method) =>
       asks(
@@ -132,6 +160,14 @@ export const methodsAndPaths: CaseTable = {
 export const tcp: CaseTable = {
   golden: "l7-authz-tcp",
   looks: [
+    notes(
+      "that nothing allows the connection of this identity",
+      { to: "db:5432", connection: true },
+      {
+        identity: "spiffe://cluster.local/ns/shop/sa/web",
+        details: "rbac_access_denied_matched_policy[none]",
+      },
+    ),
     ...ordinary("reviews", "ratings", "metrics"),
     talks(
       "the named identity talks to db",

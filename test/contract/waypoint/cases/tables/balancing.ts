@@ -7,6 +7,7 @@ import {
   type CaseTable,
   isClosed,
   look,
+  notes,
   ordinary,
   reviews,
   shares,
@@ -134,6 +135,15 @@ const byCookie = "22211222";
 export const affinity: CaseTable = {
   golden: "l7-session-affinity-headless",
   looks: [
+    notes(
+      "that there is nobody to answer",
+      { to: "empty:80" },
+      {
+        status: 503,
+        flags: "UH",
+        details: "no_healthy_upstream",
+      },
+    ),
     ...ordinary("reviews", "ratings", "metrics", "db"),
     look(
       "affinity to a client's address is the ztunnels' part: a waypoint balances",

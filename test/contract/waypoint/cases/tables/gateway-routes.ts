@@ -5,6 +5,7 @@ import {
   between,
   type CaseTable,
   look,
+  notes,
   ordinary,
   reviews,
   shares,
@@ -16,6 +17,11 @@ const beta = { "x-user": "beta" };
 export const httpRoute: CaseTable = {
   golden: "l7-httproute-split-and-filters",
   looks: [
+    notes(
+      "that an application took too long, and by which route",
+      { to: "reviews:80", path: "/v2?a=b", headers: { "x-user": "beta", "x-do": "delay=4000" } },
+      { status: 504, flags: "UT", details: "response_timeout", route: "shop.reviews.0" },
+    ),
     ...ordinary("reviews", "ratings", "metrics", "db"),
     asks(
       "headers are set, added and removed where everything matches",
@@ -120,6 +126,16 @@ const unknown = { status: 200, headers: { "grpc-status": "12", "x-pod": null } }
 export const grpcRoute: CaseTable = {
   golden: "l7-grpcroute",
   looks: [
+    notes(
+      "that no route was found",
+      { to: "ratings:9080", path: "/none" },
+      {
+        status: 404,
+        flags: "NR",
+        details: "route_not_found",
+        route: null,
+      },
+    ),
     ...ordinary("reviews", "metrics", "db"),
     asks("a service and a method", { ...call, path: "/shop.Ratings/Get" }, done),
     asks("another method, by the expression", { ...call, path: "/shop.Ratings/Put" }, done),

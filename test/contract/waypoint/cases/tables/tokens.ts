@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import {
   asks,
   type CaseTable,
+  notes,
   ordinary,
   reviews,
 } from "../../../../support/waypoint/cases/looks.ts";
@@ -43,6 +44,14 @@ const past = Math.floor(Date.now() / 1000) - 3600;
 export const tokens: CaseTable = {
   golden: "l7-jwt",
   looks: [
+    notes(
+      "why a token is no good",
+      { to: "reviews:80", headers: bearer(token({ exp: past })) },
+      {
+        status: 401,
+        details: "jwt_authn_access_denied{Jwt_is_expired}",
+      },
+    ),
     ...ordinary("ratings", "metrics", "db"),
     asks("without a token nobody is known, and the policy denies", { to }, denied),
     asks(

@@ -5,6 +5,7 @@ import {
   between,
   type CaseTable,
   look,
+  notes,
   ordinary,
   reviews,
   shares,
@@ -40,6 +41,11 @@ const quick = 1500;
 export const fault: CaseTable = {
   golden: "l7-vs-fault",
   looks: [
+    notes(
+      "that an aborted request was aborted",
+      { to: "ratings:9080", headers: { "x-test": "grpc" } },
+      { flags: "FI", details: "fault_filter_abort" },
+    ),
     ...ordinary("reviews", "metrics", "db"),
     look(
       "half of the requests with the header are aborted, the others are not delayed",

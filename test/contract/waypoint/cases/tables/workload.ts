@@ -2,6 +2,7 @@ import {
   asks,
   type CaseTable,
   isClosed,
+  notes,
   ordinary,
 } from "../../../../support/waypoint/cases/looks.ts";
 
@@ -10,6 +11,22 @@ const denied = { status: 403, pod: null, body: "RBAC: access denied" };
 export const workload: CaseTable = {
   golden: "l7-workload-waypoint",
   looks: [
+    notes(
+      "which rule denies at a pod",
+      { to: "10.10.1.11:8080", path: "/private" },
+      {
+        destination: "10.10.1.11:8080",
+        details: "rbac_access_denied_matched_policy[ns[shop]-policy[gw]-rule[0]]",
+      },
+    ),
+    notes(
+      "that an address is nobody's",
+      { to: "10.10.9.9:8080", connection: true },
+      {
+        destination: "10.10.9.9:8080",
+        flags: "NR",
+      },
+    ),
     ...ordinary("reviews", "ratings"),
     asks(
       "a request to a pod's address goes to that pod",

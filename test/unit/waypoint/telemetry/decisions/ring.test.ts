@@ -45,6 +45,25 @@ describe("the decision ring", () => {
     assert.equal(ring.latest(5, true).length, 1);
   });
 
+  it("keeps connections that a policy closed, not those whose client went", () => {
+    const ring = new DecisionRing({ refusals: 5, passed: 5, passedEvery: 1 });
+    const ended = (outcome: string, startWallMs: number): StreamRecord =>
+      streamRecord({
+        kind: "tcp",
+        startWallMs,
+        upstream: undefined,
+        http: undefined,
+        decisions: [{ filter: "envoy.filters.network.rbac", outcome, reason: "" }],
+      });
+    ring.add(ended("client-gone", 1));
+    ring.add(ended("denied", 2));
+    assert.deepEqual(
+      ring.latest(5, true).map(({ startWallMs }) => startWallMs),
+      [2],
+    );
+    assert.match(viewRecord(ended("denied", 3)).text, /^connection to .* refused by /);
+  });
+
   it("says in words who wanted what and why not", () => {
     const { text, outcome, decisions } = viewRecord(denied(1_795_262_400_000));
     assert.equal(outcome, "refused");
