@@ -23,7 +23,7 @@ import { durationOf, type Init, pack } from "./wire.ts";
 
 export type ClusterInit = Init<typeof ClusterSchema>;
 
-export const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const UNLIMITED = 4_294_967_295;
 const CLEANUP_MS = 60_000;
 const FIVE_MINUTES_MS = 300_000;

@@ -266,7 +266,6 @@ export type BackendRef = Infer<typeof backendReference>;
 export type HttpRule = Infer<typeof httpRule>;
 export type HttpRouteMatch = Infer<typeof httpMatch>;
 export type HttpFilter = Infer<typeof httpFilter>;
-export type GrpcRule = Infer<typeof grpcRule>;
 export type GrpcRouteMatch = Infer<typeof grpcMatch>;
 export type L4Rule = Infer<typeof l4Rule>;
 export type HeaderModifier = Infer<typeof headerModifier>;

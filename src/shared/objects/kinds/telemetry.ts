@@ -97,7 +97,6 @@ export const telemetryBody = object({
   status: optional(object({ conditions: defaulted(list(condition), []) }, { open: true })),
 });
 
-export type TelemetrySpec = Infer<typeof telemetrySpec>;
 export type TracingSpec = Infer<typeof tracing>;
 export type MetricsSpec = Infer<typeof metrics>;
 export type AccessLoggingSpec = Infer<typeof accessLogging>;
