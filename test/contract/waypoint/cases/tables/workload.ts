@@ -19,14 +19,6 @@ export const workload: CaseTable = {
         details: "rbac_access_denied_matched_policy[ns[shop]-policy[gw]-rule[0]]",
       },
     ),
-    notes(
-      "that an address is nobody's",
-      { to: "10.10.9.9:8080", connection: true },
-      {
-        destination: "10.10.9.9:8080",
-        flags: "NR",
-      },
-    ),
     ...ordinary("reviews", "ratings"),
     asks(
       "a request to a pod's address goes to that pod",
