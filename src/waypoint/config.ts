@@ -17,6 +17,7 @@ import { freezeDeep } from "../shared/settings/freeze.ts";
 import { type ParsedProxyConfig, parseProxyConfig } from "../shared/settings/proxy-config.ts";
 import type { JsonValue, XdsNode } from "../shared/xds/types.ts";
 import { type PodArguments, readArguments } from "./arguments.ts";
+import { histogramBuckets } from "./histogram-buckets.ts";
 import { nodeOf } from "./node.ts";
 import { readPodInfo } from "./pod-info.ts";
 import { variables } from "./variables.ts";
@@ -79,11 +80,14 @@ export interface WaypointConfig {
   readonly sandwichPort: number | undefined;
   readonly ports: WaypointPorts;
   readonly decisionRingSize: number;
+  /** Of the istio_* histograms; undefined: the reference's. */
+  readonly histogramBuckets: readonly number[] | undefined;
 }
 
 const meshFile = "./etc/istio/config/mesh";
 const labelsFile = "./etc/istio/pod/labels";
 const annotationsFile = "./etc/istio/pod/annotations";
+const bucketsAnnotation = "sidecar.istio.io/statsHistogramBuckets";
 
 type Values = Decoded<typeof variables>;
 
@@ -217,6 +221,11 @@ function assemble(
       stats: 15090,
     },
     decisionRingSize: values.decisionRingSize,
+    histogramBuckets: histogramBuckets(
+      `${annotationsFile}: ${bucketsAnnotation}`,
+      annotations.get(bucketsAnnotation),
+      problems,
+    ),
   };
 }
 

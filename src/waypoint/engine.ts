@@ -172,6 +172,7 @@ function telemetryOf(deps: EngineDeps, calls: ClusterCalls): Telemetry {
     version,
     variable,
     calls,
+    buckets: config.histogramBuckets,
     decisions: {
       ...defaultRing,
       refusals: config.decisionRingSize,

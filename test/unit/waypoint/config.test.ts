@@ -183,3 +183,21 @@ test("the port of a sandwich comes from the pod's annotation, and needs the PROX
   for (const wrong of ["NONE", "NONE/15088", "PROXY", "PROXY/0", "PROXY/65536", "PROXY/x"])
     assert.throws(() => load({}, [], annotated(wrong)), /waypoint-inbound-binding/, wrong);
 });
+
+test("buckets of the istio_* histograms come from the pod's annotation", () => {
+  const annotated = (json: string): Record<string, string> => ({
+    "./etc/istio/pod/annotations": `sidecar.istio.io/statsHistogramBuckets=${JSON.stringify(json)}\n`,
+  });
+  assert.equal(load().histogramBuckets, undefined);
+  const { histogramBuckets } = load({}, [], annotated('{"other":[3],"istiocustom":[1,5,10.5]}'));
+  assert.deepEqual(histogramBuckets, [1, 5, 10.5]);
+  assert.equal(load({}, [], annotated('{"cluster":[1]}')).histogramBuckets, undefined);
+  for (const wrong of [
+    "[1]",
+    "x",
+    '{"istiocustom":[]}',
+    '{"istiocustom":[2,1]}',
+    '{"istiocustom":1}',
+  ])
+    assert.throws(() => load({}, [], annotated(wrong)), /statsHistogramBuckets/, wrong);
+});
