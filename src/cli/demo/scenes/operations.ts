@@ -10,7 +10,7 @@ const IDLE_LIMIT_MB = 90;
 const CHURN_CONNECTIONS = 10_000;
 const CHURN_CONCURRENCY = 32;
 /** Connections before the base line is taken: caches and compiled code have their size by then. */
-const WARM_UP_CONNECTIONS = 3_000;
+const WARM_UP_CONNECTIONS = 1_500;
 /** The collector is lazy up to a multiple of what lives; a leak of 4 KB a connection would show. */
 const GROWTH_LIMIT_MB = 40;
 

@@ -128,10 +128,10 @@ export function untilLogged(
 
 /** To services only, over new connections and kept ones. */
 export const serviceCallers: readonly Caller[] = [
-  { app: "web", targets: [catalog, orders] },
-  { app: "web", targets: [catalog], keepAlive: true },
-  { app: "orders", targets: [catalog], keepAlive: true },
-  { app: "catalog-v2", targets: [orders] },
+  { app: "web", targets: [catalog, orders], perSecond: 20 },
+  { app: "web", targets: [catalog], keepAlive: true, perSecond: 20 },
+  { app: "orders", targets: [catalog], keepAlive: true, perSecond: 20 },
+  { app: "catalog-v2", targets: [orders], perSecond: 10 },
 ];
 
 /** The service's own pods as told; all of them behave again afterwards. */

@@ -12,10 +12,10 @@ import {
 } from "./helpers.ts";
 import { catalogVersions, shares, toCatalog, virtualService } from "./objects.ts";
 
-const SAMPLE = 300;
-/** Five standard deviations around 30 and 150 of 300. */
-const TEN_PERCENT = { least: 8, most: 56 } as const;
-const HALF = { least: 107, most: 193 } as const;
+const SAMPLE = 200;
+/** At least four standard deviations around 20 and 100 of 200. */
+const TEN_PERCENT = { least: 3, most: 41 } as const;
+const HALF = { least: 65, most: 135 } as const;
 
 function split(v1: number, v2: number): Parameters<typeof writeObjects>[1] {
   const route = virtualService("catalog", `${v1}-${v2}`, [{ route: shares(v1, v2) }]);
