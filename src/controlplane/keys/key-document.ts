@@ -1,5 +1,7 @@
 /** The documents that lead to an issuer's keys: its discovery document and the key set itself (RFC 7517 section 5). */
 
+import { keySetFault } from "../../shared/objects/key-set.ts";
+
 const DISCOVERY_PATH = "/.well-known/openid-configuration";
 
 export function discoveryUrl(issuer: string): string {
@@ -15,10 +17,8 @@ export function keySetUrl(discovery: string): string {
 
 /** Whatever is no key set is never handed on: a page of some other server must not end up in a proxy's configuration. */
 export function checkKeySet(text: string): string {
-  const { keys } = objectOf(text) as { readonly keys?: unknown };
-  if (!Array.isArray(keys)) throw new Error('the document is no key set: it has no list "keys"');
-  // A proxy refuses an empty one, and with it everything else that it is told.
-  if (keys.length === 0) throw new Error("the key set is empty");
+  const fault = keySetFault(text);
+  if (fault !== undefined) throw new Error(`the document is no key set that can be used: ${fault}`);
   return text;
 }
 

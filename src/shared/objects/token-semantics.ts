@@ -1,5 +1,6 @@
 /** Rules about RequestAuthentications that a type alone does not state. */
 import type { Checker } from "./checks.ts";
+import { keySetFault } from "./key-set.ts";
 import type { JwtRuleSpec } from "./kinds/request-authentication.ts";
 import type { ObjectOf } from "./kinds.ts";
 
@@ -21,7 +22,8 @@ function checkRule(rule: JwtRuleSpec, at: Checker): void {
   if (uri !== "" && rule.jwks !== "") at.refuse("takes only one of jwks and jwksUri");
   if (uri !== "" && !isWebAddress(uri))
     at.refuse(`${JSON.stringify(uri)} is not an address of http or https`, "jwksUri");
-  if (rule.jwks !== "" && !isKeySet(rule.jwks)) at.refuse("is not a set of keys", "jwks");
+  const fault = rule.jwks === "" ? undefined : keySetFault(rule.jwks);
+  if (fault !== undefined) at.refuse(`is not a set of keys: ${fault}`, "jwks");
   rule.audiences.forEach((audience, index) => {
     if (audience === "") at.refuse("must not be empty", "audiences", index);
   });
@@ -40,19 +42,4 @@ function checkRule(rule: JwtRuleSpec, at: Checker): void {
 
 function isWebAddress(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-}
-
-function isKeySet(text: string): boolean {
-  try {
-    const value: unknown = JSON.parse(text);
-    return (
-      typeof value === "object" &&
-      value !== null &&
-      "keys" in value &&
-      Array.isArray(value.keys) &&
-      value.keys.length > 0
-    );
-  } catch {
-    return false;
-  }
 }

@@ -9,7 +9,7 @@ import { objectsOf } from "../../../support/translate.ts";
 
 const URI = "https://issuer.example/keys";
 const source = { uri: URI, issuer: "https://issuer.example", timeoutMs: 5000 };
-const KEYS = '{"keys":[{"kty":"oct"}]}';
+const KEYS = '{"keys":[{"kty":"oct","k":"YQ"}]}';
 const DAY_MS = 24 * 60 * 60_000;
 
 class Server {
@@ -50,9 +50,9 @@ test("keys are fetched once for all policies, and again after twenty minutes", a
   assert.deepEqual(server.asked, [URI, URI]);
   assert.equal(store.current, first);
   assert.equal(counted.changes, 1);
-  server.documents.set(URI, '{"keys":[{}]}');
+  server.documents.set(URI, '{"keys":[{"kty":"oct","k":"Yg"}]}');
   await clock.advance(20 * 60_000);
-  assert.equal(store.current.get(URI), '{"keys":[{}]}');
+  assert.equal(store.current.get(URI), '{"keys":[{"kty":"oct","k":"Yg"}]}');
   assert.equal(counted.changes, 2);
   store.close();
 });
@@ -74,7 +74,14 @@ test("without a key set's address it is found through the issuer", async () => {
 test("what is no key set is not taken for one, and is asked for again", async () => {
   const server = new Server();
   const { clock, store, counted } = storeOf(server);
-  for (const page of ["<html>", "[]", '{"keys":{}}', '{"keys":[]}', "null"]) {
+  for (const page of [
+    "<html>",
+    "[]",
+    '{"keys":{}}',
+    '{"keys":[]}',
+    '{"keys":[{"kty":"RSA"}]}',
+    "null",
+  ]) {
     server.documents.set(URI, page);
     store.want([source]);
     await clock.advance(1000);
@@ -142,7 +149,7 @@ spec:
   jwtRules:
   - { issuer: a, jwksUri: "https://a/keys", timeout: 2s }
   - { issuer: b, jwks_uri: "https://b/keys" }
-  - { issuer: c, jwks: '{"keys":[{}]}' }
+  - { issuer: c, jwks: '{"keys":[{"kty":"oct","k":"Yg"}]}' }
   - { issuer: "https://d" }
 ---
 apiVersion: security.istio.io/v1

@@ -135,7 +135,7 @@ const refused: readonly (readonly [ObjectText, string])[] = [
   [tokens({ jwks: "{}" }), "spec.jwtRules[0].jwks"],
   [tokens({ jwksUri: "ftp://a" }), "spec.jwtRules[0].jwksUri"],
   [tokens({ jwks: '{"keys":[]}' }), "spec.jwtRules[0].jwks"],
-  [tokens({ jwksUri: "https://a", jwks: '{"keys":[{}]}' }), "spec.jwtRules[0]"],
+  [tokens({ jwksUri: "https://a", jwks: '{"keys":[{"kty":"oct","k":"Yg"}]}' }), "spec.jwtRules[0]"],
   [tokens({ fromHeaders: [{ name: "a b" }] }), "spec.jwtRules[0].fromHeaders[0].name"],
   [
     httpRoute({ matches: [{ path: { type: "RegularExpression", value: "(" } }] }),

@@ -147,14 +147,17 @@ spec:
   ${at("Service", "reviews")}
   jwtRules:
   - { issuer: b, jwksUri: "https://b/keys" }
-  - { issuer: a, jwks: '{"keys":[{}]}' }
+  - { issuer: a, jwks: '{"keys":[{"kty":"oct","k":"Yg"}]}' }
 `,
     { keySets: new Map([["https://b/keys", "fetched"]]) },
   );
   const config = filter(test, "envoy.filters.http.jwt_authn");
   const keys = (name: string) =>
     String(config["providers"]![name]!["jwksSourceSpecifier"]!["value"]!["specifier"]!["value"]);
-  assert.deepEqual([keys("origins-0"), keys("origins-1")], ['{"keys":[{}]}', "fetched"]);
+  assert.deepEqual(
+    [keys("origins-0"), keys("origins-1")],
+    ['{"keys":[{"kty":"oct","k":"Yg"}]}', "fetched"],
+  );
   const any =
     config["rules"]![0]!["requirementType"]!["value"]!["requiresType"]!["value"]!["requirements"]!;
   assert.deepEqual(
