@@ -1,7 +1,7 @@
 /** Clusters as the exchange and the TCP chain see them. */
 
 import type { FlowEndpoint } from "../../shared/hbone/tunnel.ts";
-import type { Fields, HttpProtocol, RequestHead, ResponseFlag } from "../http/message.ts";
+import type { HttpProtocol, RequestHead, ResponseFlag } from "../http/message.ts";
 import type { BodyWriter, DownstreamInfo, ResponseReceiver } from "../http/stream.ts";
 import type { PeerWorkload } from "../telemetry/record.ts";
 
@@ -117,5 +117,3 @@ export type AttemptOutcome =
   | { readonly kind: "local-origin-failure" }
   | { readonly kind: "reset" }
   | { readonly kind: "timeout" };
-
-export type { Fields };

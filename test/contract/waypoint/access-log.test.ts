@@ -245,7 +245,10 @@ describe("access log lines", { skip: withoutEnvoy }, () => {
                     ],
                     access_log: [
                       logger(join(dir, "facts"), { json_format: FACTS }),
-                      logger(join(dir, "text"), { text_format_source: { inline_string: text }, formatters }),
+                      logger(join(dir, "text"), {
+                        text_format_source: { inline_string: text },
+                        formatters,
+                      }),
                       logger(join(dir, "omit"), {
                         text_format_source: { inline_string: text },
                         omit_empty_values: true,
