@@ -44,6 +44,8 @@ By prefix: \`XDS_HEADER_<name>\` and \`CA_HEADER_<name>\` add headers to the cal
 off, \`ISTIO_META_DNS_PROXY_ADDR\` moves its port). \`./etc/istio/config/mesh\` may hold Istio's mesh configuration; of its
 \`defaultConfig\` these are used, and \`PROXY_CONFIG\` overrides them: \`discoveryAddress\`, \`proxyAdminPort\`, \`statsPort\`,
 \`concurrency\`, \`proxyMetadata\`.
+
+The settings of the waypoint stand in [waypoint](waypoint.md#settings).
 `;
 }
 
