@@ -17,6 +17,19 @@ export interface PlanOptions {
   readonly contents: readonly MeshContent[];
 }
 
+/** Envoy in the waypoint's place is set up for HTTP/1.1 requests over connections that stay open; other stacks take every load. */
+const envoyWaypointLoads: ReadonlySet<LoadName> = new Set([
+  "http-1",
+  "http-32",
+  "http-256",
+  "http-rate",
+  "sizes",
+]);
+
+function loadsFor(stack: StackName, loads: readonly LoadName[]): readonly LoadName[] {
+  return stack === "envoy-waypoint" ? loads.filter((load) => envoyWaypointLoads.has(load)) : loads;
+}
+
 const smallMesh: MeshContent = { policies: 1, workloads: 0 };
 const contentLoads: readonly LoadName[] = ["http-32", "connections"];
 
@@ -28,7 +41,12 @@ export function planRuns(options: PlanOptions): readonly RunSpec[] {
     for (let place = 0; place < stacks.length; place++) {
       const choice = stacks[(place + round) % stacks.length];
       if (choice === undefined) continue;
-      runs.push({ ...common(options), ...choice, loads: options.loads, content: smallMesh });
+      runs.push({
+        ...common(options),
+        ...choice,
+        loads: loadsFor(choice.stack, options.loads),
+        content: smallMesh,
+      });
     }
   }
   const ambit = stacks.find(({ stack }) => stack === "ambit");

@@ -151,3 +151,17 @@ test("stacks take turns in going first, and larger meshes come once at the end",
     ["direct", "ambit", "ambit", "direct", "ambit 100 policies, 0 workloads"],
   );
 });
+
+test("Envoy in the waypoint's place gets the loads that it is set up for", () => {
+  const stacks = [{ stack: "envoy-waypoint", variant: "", program: [] }] as const;
+  const loads = ["bulk-1", "http-32", "connections"] as const;
+  const [run] = planRuns({
+    stacks,
+    loads,
+    rounds: 1,
+    seconds: 1,
+    idleConnections: 1,
+    contents: [],
+  });
+  assert.deepEqual(run?.loads, ["http-32"]);
+});
