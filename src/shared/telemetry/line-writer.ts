@@ -2,6 +2,7 @@
  * Where log lines go: collected for a moment, then written in one asynchronous system call. Nothing is dropped; when the
  * reader of the log stands still and too much has piled up, writing blocks (wire/ztunnel.md section 9.1).
  */
+import { writeSync } from "node:fs";
 import sonicBoom from "sonic-boom";
 import type { Clock, Timer } from "../base/clock.ts";
 
@@ -14,6 +15,19 @@ export interface LineWriter {
   write(line: string): void;
   /** Everything written so far is out when this returns. */
   flush(): void;
+}
+
+/** Writes now; what could not be written is returned. */
+function writeNow(fd: number, text: string): string {
+  const bytes = Buffer.from(text);
+  let at = 0;
+  try {
+    while (at < bytes.length) at += writeSync(fd, bytes, at);
+    return "";
+  } catch {
+    // A reader that stands still (EAGAIN), or a closed log: the sink knows both.
+    return bytes.toString("utf8", at);
+  }
 }
 
 export function createLineWriter(fd: number, clock: Clock): LineWriter {
@@ -35,6 +49,8 @@ export function createLineWriter(fd: number, clock: Clock): LineWriter {
     waiting = "";
   };
   const flush = (): void => {
+    // With nothing in flight the sink would begin an asynchronous write, and flushSync does not wait for that.
+    if (inFlightBytes === 0) waiting = writeNow(fd, waiting);
     hand();
     try {
       sink.flushSync();

@@ -20,7 +20,7 @@ export const retriesHideFailure: Scene = {
   name: "retries-hide-failure",
   title: "Retries hide a pod that fails every request",
   play: (stage) => {
-    const retries = { attempts: 3, perTryTimeout: "2s", retryOn: "5xx" };
+    const retries = { attempts: 8, perTryTimeout: "2s", retryOn: "5xx" };
     const route = virtualService("catalog", "retried", [{ route: toCatalog, retries }]);
     return withObjects(stage, [route], async () => {
       await untilRoute(stage, "retried");
