@@ -6,41 +6,22 @@ import {
   integer,
   oneOf,
   optionalText,
-  type Variable,
   variable,
 } from "../shared/base/env.ts";
-import { type IpAddress, parseIp } from "../shared/net/ip.ts";
-import { LogFilter } from "../shared/telemetry/logger.ts";
-
-function optional<T>(parse: (text: string) => T): (text: string) => T | undefined {
-  return (text) => (text === "" ? undefined : parse(text));
-}
-
-function unset<T>(
-  name: string | readonly string[],
-  parse: (text: string) => T | undefined,
-  reason: string,
-): Variable<T | undefined> {
-  return variable<T | undefined>(name, parse, undefined, reason);
-}
-
-function ip(text: string): IpAddress {
-  const parsed = parseIp(text);
-  if (parsed === undefined) throw new RangeError("expected an IP address");
-  return parsed;
-}
+import type { IpAddress } from "../shared/net/ip.ts";
+import {
+  defaultRoot,
+  ip,
+  logDirectives,
+  optional,
+  unset,
+  windowBytes,
+} from "../shared/settings/values.ts";
 
 /** Kubernetes writes a list for a pod of two families; the first is the one to be known by. */
 function ips(text: string): readonly IpAddress[] {
   return text.split(",").map((part) => ip(part.trim()));
 }
-
-function logDirectives(text: string): string {
-  return new LogFilter(text).toString();
-}
-
-const defaultRoot = "./var/run/secrets/istio/root-cert.pem";
-const windowBytes = integer(65_535, 2 ** 31 - 1);
 
 export const variables = {
   podName: unset("POD_NAME", optionalText, "own pod; demanded"),

@@ -6,11 +6,16 @@ import {
   integer,
   oneOf,
   optionalText,
-  type Variable,
   variable,
 } from "../shared/base/env.ts";
-import { type IpAddress, parseIp } from "../shared/net/ip.ts";
-import { LogFilter } from "../shared/telemetry/logger.ts";
+import {
+  defaultRoot,
+  ip,
+  logDirectives,
+  optional,
+  unset,
+  windowBytes,
+} from "../shared/settings/values.ts";
 import { parseCpuQuantity, parseWorkerThreads, type WorkerThreads } from "./worker-threads.ts";
 
 export interface WorkloadInfo {
@@ -19,37 +24,12 @@ export interface WorkloadInfo {
   readonly serviceAccount: string;
 }
 
-function optional<T>(parse: (text: string) => T): (text: string) => T | undefined {
-  return (text) => (text === "" ? undefined : parse(text));
-}
-
-function unset<T>(
-  name: string | readonly string[],
-  parse: (text: string) => T | undefined,
-  reason: string,
-): Variable<T | undefined> {
-  return variable<T | undefined>(name, parse, undefined, reason);
-}
-
-function ip(text: string): IpAddress {
-  const parsed = parseIp(text);
-  if (parsed === undefined) throw new RangeError("expected an IP address");
-  return parsed;
-}
-
 function workloadInfo(text: string): WorkloadInfo {
   const [namespace = "", name = "", serviceAccount = "", ...rest] = text.split("/");
   if (namespace === "" || name === "" || serviceAccount === "" || rest.length > 0)
     throw new RangeError("expected namespace/name/serviceaccount");
   return { namespace, name, serviceAccount };
 }
-
-function logDirectives(text: string): string {
-  return new LogFilter(text).toString();
-}
-
-const defaultRoot = "./var/run/secrets/istio/root-cert.pem";
-const windowBytes = integer(65_535, 2 ** 31 - 1);
 
 export const variables = {
   enableProxy: variable("ENABLE_PROXY", flag, true, "the L4 proxy"),

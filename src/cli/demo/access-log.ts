@@ -73,26 +73,3 @@ export function policyVerdict(entry: AccessEntry): string | undefined {
   if (named !== undefined) return named;
   return error.includes("allow policies exist") ? "no allow policy matches" : CLOSED_BY_CHANGE;
 }
-
-const KEPT_ENTRIES = 5_000;
-
-/** Keeps what both ztunnels report, for scenes to look back at. */
-export class AccessRecord {
-  #entries: AccessEntry[] = [];
-  #forgotten = 0;
-
-  add(entry: AccessEntry): void {
-    this.#entries.push(entry);
-    if (this.#entries.length <= 2 * KEPT_ENTRIES) return;
-    this.#entries = this.#entries.slice(KEPT_ENTRIES);
-    this.#forgotten += KEPT_ENTRIES;
-  }
-
-  mark(): number {
-    return this.#forgotten + this.#entries.length;
-  }
-
-  since(mark: number): readonly AccessEntry[] {
-    return this.#entries.slice(Math.max(0, mark - this.#forgotten));
-  }
-}

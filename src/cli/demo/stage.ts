@@ -7,9 +7,10 @@ import { startNameServer } from "../world/name-server.ts";
 import { type NamespaceLabels, namespaceObject, ObjectFolder } from "../world/objects.ts";
 import { linkOf, type Pod, podOf } from "../world/topology.ts";
 import { World } from "../world/world.ts";
-import { type AccessEntry, AccessRecord, parseAccessLine } from "./access-log.ts";
+import { type AccessEntry, parseAccessLine } from "./access-log.ts";
 import { type RequestEvent, ShopApp } from "./apps/client.ts";
 import { Population } from "./population.ts";
+import { EntryRecord } from "./record.ts";
 import {
   isProxyPod,
   LEGACY_NAMESPACE,
@@ -34,7 +35,7 @@ export class Stage {
   readonly mesh: Mesh;
   readonly folder: ObjectFolder;
   readonly link: LinkCapture;
-  readonly access: AccessRecord;
+  readonly access: EntryRecord<AccessEntry>;
   readonly waypoints: WaypointPods;
   readonly #apps: ReadonlyMap<string, ShopApp>;
   readonly #population: Population;
@@ -109,7 +110,7 @@ interface StageParts {
   readonly world: World;
   readonly mesh: Mesh;
   readonly folder: ObjectFolder;
-  readonly access: AccessRecord;
+  readonly access: EntryRecord<AccessEntry>;
   readonly waypoints: WaypointPods;
   readonly apps: ReadonlyMap<string, ShopApp>;
   readonly population: Population;
@@ -132,7 +133,7 @@ async function furnish(
       .map((pod) => [pod.name, ShopApp.start(world, pod, program)]),
   );
   for (const app of apps.values()) app.onRequest((event) => listener.onRequest(event));
-  const access = new AccessRecord();
+  const access = new EntryRecord<AccessEntry>();
   const mesh = new Mesh(world, {
     ...options,
     program,

@@ -56,26 +56,3 @@ export function refusingPolicy({ details }: WaypointEntry): string | undefined {
   const named = /^ns\[(.*?)\]-policy\[(.*?)\]-rule\[(\d+)\]$/.exec(refused);
   return named === null ? "no allow policy matches" : `${named[1]}/${named[2]} rule ${named[3]}`;
 }
-
-const KEPT_ENTRIES = 5_000;
-
-/** Keeps what the waypoints report, for scenes to look back at. */
-export class WaypointRecord {
-  #entries: WaypointEntry[] = [];
-  #forgotten = 0;
-
-  add(entry: WaypointEntry): void {
-    this.#entries.push(entry);
-    if (this.#entries.length <= 2 * KEPT_ENTRIES) return;
-    this.#entries = this.#entries.slice(KEPT_ENTRIES);
-    this.#forgotten += KEPT_ENTRIES;
-  }
-
-  mark(): number {
-    return this.#forgotten + this.#entries.length;
-  }
-
-  since(mark: number): readonly WaypointEntry[] {
-    return this.#entries.slice(Math.max(0, mark - this.#forgotten));
-  }
-}

@@ -2,8 +2,9 @@
 import type { Mesh } from "../world/mesh.ts";
 import type { ExitInfo, ManagedProcess } from "../world/process.ts";
 import type { Population } from "./population.ts";
+import { EntryRecord } from "./record.ts";
 import { WAYPOINT_SLOTS } from "./shop.ts";
-import { type WaypointEntry, WaypointRecord } from "./waypoint-log.ts";
+import type { WaypointEntry } from "./waypoint-log.ts";
 
 /** New connections are still taken so long after SIGTERM: node proxies hear of the end within milliseconds here. */
 const TERMINATION_DRAIN = "1s";
@@ -15,7 +16,7 @@ export interface RunningWaypoint {
 
 export class WaypointPods {
   /** What all of them reported. */
-  readonly record = new WaypointRecord();
+  readonly record = new EntryRecord<WaypointEntry>();
   readonly #mesh: Mesh;
   readonly #population: Population;
   readonly #onLine: (line: string) => WaypointEntry | undefined;

@@ -1,5 +1,7 @@
 /** Rules about routes that a type alone does not state. */
+
 import type { Checker } from "./checks.ts";
+import { grpcStatus } from "./grpc-status.ts";
 import type { HttpFilter, ValueMatch } from "./kinds/routes.ts";
 import type {
   CorsSpec,
@@ -112,29 +114,9 @@ function checkFault({ delay, abort }: FaultSpec, at: Checker): void {
   if (abort.http2Error !== undefined) at.refuse("is not supported", "abort", "http2Error");
   if (abort.httpStatus === undefined && abort.grpcStatus === undefined)
     at.refuse("needs httpStatus or grpcStatus", "abort");
-  if (abort.grpcStatus !== undefined && !GRPC_STATUS.has(abort.grpcStatus))
+  if (abort.grpcStatus !== undefined && grpcStatus(abort.grpcStatus) === undefined)
     at.refuse(`${JSON.stringify(abort.grpcStatus)} is not a status of gRPC`, "abort", "grpcStatus");
 }
-
-const GRPC_STATUS: ReadonlySet<string> = new Set([
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-]);
 
 function checkCors({ allowOrigins }: CorsSpec, at: Checker): void {
   allowOrigins.forEach((match, index) => {

@@ -18,6 +18,7 @@ import {
 } from "../../shared/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { UpstreamHttp } from "../model/cluster.ts";
 import { milliseconds, typeOf, unpackAs } from "./cluster-values.ts";
+import { http2Fields, keepaliveFields } from "./http2-fields.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "./notes.ts";
 
 /** Envoy's default, and its limit for streams of a connection upstream. */
@@ -183,31 +184,16 @@ function compileHttp2(
   notes: Notes,
 ): UpstreamHttp["http2"] {
   if (message === undefined) return defaults.http2;
-  checkFields(message, Http2ProtocolOptionsSchema, path, notes, {
-    used: [
-      "max_concurrent_streams",
-      "initial_stream_window_size",
-      "initial_connection_window_size",
-      "allow_connect",
-      "connection_keepalive",
-    ],
-    decorative: [
-      "hpack_table_size",
-      "max_outbound_frames",
-      "max_outbound_control_frames",
-      "max_consecutive_inbound_frames_with_empty_payload",
-      "max_inbound_priority_frames_per_stream",
-      "max_inbound_window_update_frames_per_data_frame_sent",
-      "use_oghttp2_codec",
-      "override_stream_error_on_invalid_http_message",
-    ],
-  });
+  checkFields(message, Http2ProtocolOptionsSchema, path, notes, http2Fields);
   const keepalive = message.connectionKeepalive;
   if (keepalive !== undefined)
-    checkFields(keepalive, KeepaliveSettingsSchema, at(path, "connection_keepalive"), notes, {
-      used: ["interval", "timeout"],
-      decorative: ["interval_jitter", "connection_idle_interval"],
-    });
+    checkFields(
+      keepalive,
+      KeepaliveSettingsSchema,
+      at(path, "connection_keepalive"),
+      notes,
+      keepaliveFields,
+    );
   return {
     maxConcurrentStreams: message.maxConcurrentStreams ?? defaultMaxStreams,
     streamWindowBytes: message.initialStreamWindowSize,

@@ -23,6 +23,7 @@ import {
 import { privateRanges } from "../exchange/internal.ts";
 import type { HttpSettings } from "../model/chain.ts";
 import { milliseconds, typeOf } from "./cluster-values.ts";
+import { http2Fields, keepaliveFields } from "./http2-fields.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "./notes.ts";
 
 const managerFields = {
@@ -250,31 +251,9 @@ function preservesCase({ headerKeyFormat }: Http1ProtocolOptions, path: Path): b
   return true;
 }
 
-const http2Fields = {
-  used: [
-    "max_concurrent_streams",
-    "initial_stream_window_size",
-    "initial_connection_window_size",
-    "allow_connect",
-    "connection_keepalive",
-  ],
-  decorative: [
-    "hpack_table_size",
-    "max_outbound_frames",
-    "max_outbound_control_frames",
-    "max_consecutive_inbound_frames_with_empty_payload",
-    "max_inbound_priority_frames_per_stream",
-    "max_inbound_window_update_frames_per_data_frame_sent",
-    "stream_error_on_invalid_http_messaging",
-    "override_stream_error_on_invalid_http_message",
-    "use_oghttp2_codec",
-  ],
-};
-
-/** Jitter and the extra PING of an idle connection only say when exactly a PING goes. */
-const keepaliveFields = {
-  used: ["interval", "timeout"],
-  decorative: ["interval_jitter", "connection_idle_interval"],
+const serverHttp2Fields = {
+  ...http2Fields,
+  decorative: [...http2Fields.decorative, "stream_error_on_invalid_http_messaging"],
 };
 
 function http2(
@@ -283,7 +262,7 @@ function http2(
   notes: Notes,
 ): Pick<HttpSettings, "maxConcurrentStreams" | "http2"> {
   if (options !== undefined)
-    checkFields(options, Http2ProtocolOptionsSchema, path, notes, http2Fields);
+    checkFields(options, Http2ProtocolOptionsSchema, path, notes, serverHttp2Fields);
   const keepalive = options?.connectionKeepalive;
   if (keepalive !== undefined)
     checkFields(

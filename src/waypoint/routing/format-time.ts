@@ -1,21 +1,12 @@
 /** %START_TIME(..)%: strftime's language with Envoy's fractions (%3f); UTC. */
-import { isoSecond, twoDigits, type UtcDate, utcDate } from "../telemetry/utc.ts";
-
-const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const months = [
-  "January",
-  "February",
-  "March",
-  "April",
-  "May",
-  "June",
-  "July",
-  "August",
-  "September",
-  "October",
-  "November",
-  "December",
-];
+import {
+  isoSecond,
+  months,
+  twoDigits,
+  type UtcDate,
+  utcDate,
+  weekdays,
+} from "../../shared/base/utc.ts";
 
 const pattern = /%(?:([1-9]?)([a-zA-Z%])|.)/g;
 
@@ -38,8 +29,8 @@ const conversions: Readonly<Record<string, Conversion>> = {
   M: ({ minute }) => twoDigits(minute),
   S: ({ second }) => twoDigits(second),
   j: ({ dayOfYear }) => String(dayOfYear).padStart(3, "0"),
-  a: ({ weekday }) => (days[weekday] ?? "").slice(0, 3),
-  A: ({ weekday }) => days[weekday] ?? "",
+  a: ({ weekday }) => (weekdays[weekday] ?? "").slice(0, 3),
+  A: ({ weekday }) => weekdays[weekday] ?? "",
   b: ({ month }) => (months[month - 1] ?? "").slice(0, 3),
   B: ({ month }) => months[month - 1] ?? "",
   s: (_date, wallMs) => String(Math.floor(wallMs / 1000)),

@@ -1,6 +1,6 @@
 /** The functions of the language's standard library, by name and number of arguments; the receiver is the first. */
 import { RE2JS } from "re2js";
-import { type UtcDate, utcDate } from "../utc.ts";
+import { type UtcDate, utcDate } from "../../../shared/base/utc.ts";
 import { bounded } from "./operators.ts";
 import { printValue } from "./print.ts";
 import { CelDuration, CelMap, CelTimestamp, type CelValue } from "./value.ts";

@@ -1,5 +1,5 @@
 /** Values as text, the way the reference prints them into labels and log lines. */
-import { isoSecond, utcDate } from "../utc.ts";
+import { isoSecond, utcDate } from "../../../shared/base/utc.ts";
 import { CelDuration, CelMap, CelTimestamp, type CelValue } from "./value.ts";
 
 const utf8 = new TextDecoder();

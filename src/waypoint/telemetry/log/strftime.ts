@@ -1,21 +1,13 @@
 /** Times in Envoy's forms: strftime's specifiers, and `%f`, `%3f`, `%E3S` for parts of a second. Always UTC. */
-import { isoSecond, microsecondOf, twoDigits, type UtcDate, utcDate } from "../utc.ts";
-
-const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS = [
-  "January",
-  "February",
-  "March",
-  "April",
-  "May",
-  "June",
-  "July",
-  "August",
-  "September",
-  "October",
-  "November",
-  "December",
-];
+import {
+  isoSecond,
+  microsecondOf,
+  months,
+  twoDigits,
+  type UtcDate,
+  utcDate,
+  weekdays,
+} from "../../../shared/base/utc.ts";
 
 type Print = (date: UtcDate, wallMs: number) => string;
 
@@ -43,11 +35,11 @@ const specifiers: Readonly<Record<string, Print>> = {
   S: ({ second }) => twoDigits(second),
   p: ({ hour }) => (hour < 12 ? "AM" : "PM"),
   P: ({ hour }) => (hour < 12 ? "am" : "pm"),
-  a: ({ weekday }) => WEEKDAYS[weekday]?.slice(0, 3) ?? "",
-  A: ({ weekday }) => WEEKDAYS[weekday] ?? "",
-  b: ({ month }) => MONTHS[month - 1]?.slice(0, 3) ?? "",
-  h: ({ month }) => MONTHS[month - 1]?.slice(0, 3) ?? "",
-  B: ({ month }) => MONTHS[month - 1] ?? "",
+  a: ({ weekday }) => weekdays[weekday]?.slice(0, 3) ?? "",
+  A: ({ weekday }) => weekdays[weekday] ?? "",
+  b: ({ month }) => months[month - 1]?.slice(0, 3) ?? "",
+  h: ({ month }) => months[month - 1]?.slice(0, 3) ?? "",
+  B: ({ month }) => months[month - 1] ?? "",
   u: ({ weekday }) => String(weekday === 0 ? 7 : weekday),
   w: ({ weekday }) => String(weekday),
   U: (date) => weekOfYear(date, 0),
@@ -59,7 +51,7 @@ const specifiers: Readonly<Record<string, Print>> = {
   r: (date) => `${twoDigits(hour12(date))}${clock(date).slice(2)} ${date.hour < 12 ? "AM" : "PM"}`,
   X: clock,
   c: (date) =>
-    `${WEEKDAYS[date.weekday]?.slice(0, 3)} ${MONTHS[date.month - 1]?.slice(0, 3)} ${spaced(date.day)} ${clock(date)} ${date.year}`,
+    `${weekdays[date.weekday]?.slice(0, 3)} ${months[date.month - 1]?.slice(0, 3)} ${spaced(date.day)} ${clock(date)} ${date.year}`,
   x: ({ year, month, day }) => `${twoDigits(month)}/${twoDigits(day)}/${twoDigits(year % 100)}`,
   s: (_, wallMs) => String(Math.floor(wallMs / 1000)),
   z: () => "+0000",

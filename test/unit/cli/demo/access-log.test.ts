@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  AccessRecord,
+  type AccessEntry,
   parseAccessLine,
   policyVerdict,
 } from "../../../../src/cli/demo/access-log.ts";
+import { EntryRecord } from "../../../../src/cli/demo/record.ts";
 
 const denied = {
   level: "error",
@@ -60,7 +61,7 @@ test("the other verdicts", () => {
 test("a record forgets its oldest entries and keeps its marks true", () => {
   const entry = parseAccessLine("node1", JSON.stringify(denied));
   assert.ok(entry);
-  const record = new AccessRecord();
+  const record = new EntryRecord<AccessEntry>();
   for (let count = 0; count < 10_001; count++) record.add(entry);
   const mark = record.mark();
   assert.equal(mark, 10_001);

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Picture } from "../../../../src/cli/demo/picture.ts";
+import { EntryRecord } from "../../../../src/cli/demo/record.ts";
 import { renderPicture } from "../../../../src/cli/demo/render.ts";
 import { shop, WAYPOINT_SLOTS } from "../../../../src/cli/demo/shop.ts";
 import {
   parseWaypointLine,
   refusingPolicy,
   type WaypointEntry,
-  WaypointRecord,
 } from "../../../../src/cli/demo/waypoint-log.ts";
 import { layOut } from "../../../../src/cli/world/topology.ts";
 
@@ -75,7 +75,7 @@ test("who refused", () => {
 });
 
 test("a record forgets its oldest entries and keeps its marks true", () => {
-  const record = new WaypointRecord();
+  const record = new EntryRecord<WaypointEntry>();
   for (let count = 0; count < 10_001; count++) record.add(entry());
   const mark = record.mark();
   assert.equal(mark, 10_001);

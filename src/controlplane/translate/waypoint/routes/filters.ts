@@ -1,10 +1,11 @@
 /** What a route tells filters: faults to inject, and which origins may call across. */
+
+import { grpcStatus } from "../../../../shared/objects/grpc-status.ts";
 import type { CorsSpec, FaultSpec } from "../../../../shared/objects/kinds/virtual-service.ts";
 import { CorsPolicySchema } from "../../../../shared/wire/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "../../../../shared/wire/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { FractionalPercent_DenominatorType } from "../../../../shared/wire/gen/envoy/type/v3/percent_pb.js";
 import { durationOf, pack } from "../wire.ts";
-import { grpcStatus } from "./grpc-status.ts";
 import { stringMatcher } from "./match.ts";
 
 type Packed = ReturnType<typeof pack>;

@@ -21,31 +21,37 @@ import { stated } from "./stated.ts";
 type Rule = ConvertedRule<HttpRouteSpec>;
 
 export function convertHttpRoute(
-  route: ObjectOf<"HTTPRoute">,
+  { metadata, spec }: ObjectOf<"HTTPRoute">,
   context: ConversionContext,
 ): Converted<HttpRouteSpec> {
-  const { metadata, spec } = route;
-  return collect(
-    spec.rules.flatMap((rule, index) => {
-      const name = rule.name ?? ruleName(metadata, index);
-      const base = convertRule({ ...rule, name }, metadata.namespace, context);
-      const matches = rule.matches.length === 0 ? [undefined] : rule.matches;
-      return matches.map((match) => withMatch(base, match && httpMatch(match)));
-    }),
-  );
+  return convertRules(metadata, spec.rules, httpMatch, context);
 }
 
 export function convertGrpcRoute(
-  route: ObjectOf<"GRPCRoute">,
+  { metadata, spec }: ObjectOf<"GRPCRoute">,
   context: ConversionContext,
 ): Converted<HttpRouteSpec> {
-  const { metadata, spec } = route;
+  return convertRules(metadata, spec.rules, grpcMatch, context);
+}
+
+type UnnamedRule<M> = Omit<RuleInput, "name"> & {
+  readonly name?: string | undefined;
+  readonly matches: readonly M[];
+};
+
+/** A rule for each match; one without matches takes everything. */
+function convertRules<M>(
+  metadata: { readonly namespace: string; readonly name: string },
+  rules: readonly UnnamedRule<M>[],
+  matchOf: (match: M) => HttpMatchSpec | string,
+  context: ConversionContext,
+): Converted<HttpRouteSpec> {
   return collect(
-    spec.rules.flatMap((rule, index) => {
+    rules.flatMap((rule, index) => {
       const name = rule.name ?? ruleName(metadata, index);
       const base = convertRule({ ...rule, name }, metadata.namespace, context);
       const matches = rule.matches.length === 0 ? [undefined] : rule.matches;
-      return matches.map((match) => withMatch(base, match && grpcMatch(match)));
+      return matches.map((match) => withMatch(base, match && matchOf(match)));
     }),
   );
 }

@@ -1,6 +1,6 @@
-/** Names of gRPC's status codes. */
+/** Names of gRPC's status codes, by which objects speak of them; the code is the place in the list. */
 
-const NAMES = [
+const NAMES: readonly string[] = [
   "OK",
   "CANCELLED",
   "UNKNOWN",
@@ -20,6 +20,7 @@ const NAMES = [
   "UNAUTHENTICATED",
 ];
 
+/** Undefined when no status has this name. */
 export function grpcStatus(name: string): number | undefined {
   const index = NAMES.indexOf(name);
   return index < 0 ? undefined : index;
