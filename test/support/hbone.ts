@@ -19,6 +19,10 @@ import {
   type HeaderField,
   type IncomingTunnel,
 } from "../../src/shared/hbone/tunnel.ts";
+import { ipOf } from "../../src/shared/net/ip.ts";
+import { hostNetwork } from "../../src/shared/os/pod-network.ts";
+import type { TcpConnection } from "../../src/shared/os/tcp-connection.ts";
+import { deferred } from "./deferred.ts";
 
 export interface KeyPair {
   readonly key: Buffer;
@@ -116,14 +120,44 @@ export async function dial(port: number): Promise<Socket> {
   return socket;
 }
 
+/** How an application's connection reaches a flow. */
+export interface Ends {
+  readonly name: string;
+  /** Two ends of one TCP connection over loopback; the near one is unread. */
+  readonly pair: () => Promise<{ readonly near: Socket | TcpConnection; readonly far: Socket }>;
+  readonly dial: (port: number) => Promise<Socket | TcpConnection>;
+}
+
+const network = hostNetwork(systemClock);
+const loopback = ipOf("127.0.0.1");
+
+export const nodeSockets: Ends = { name: "sockets of Node", pair: socketPair, dial };
+export const bareConnections: Ends = {
+  name: "bare connections",
+  pair: async () => {
+    const accepted = deferred<TcpConnection>();
+    const listener = await network.acceptTcp(
+      { ip: loopback, port: 0, reusePort: false, transparent: "never" },
+      accepted.resolve,
+    );
+    const far = await dial(listener.port);
+    const near = await accepted.promise;
+    await listener.close();
+    return { near, far };
+  },
+  dial: async (port) =>
+    network.connectTcp({ destination: { ip: loopback, port }, timeoutMs: 5_000 }),
+};
+
 /** What an inbound proxy does: connects to the application, answers 200, joins. */
 export function acceptTo(
   port: number,
   headers: readonly HeaderField[] = [],
   joined: (flow: Flow) => void = () => undefined,
+  ends: Ends = nodeSockets,
 ): (tunnel: IncomingTunnel) => void {
   return (tunnel) => {
-    dial(port).then(
+    ends.dial(port).then(
       (socket) => joined(joinFlow(tunnel.accept(headers), socket)),
       () => tunnel.refuse(503),
     );

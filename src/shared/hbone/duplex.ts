@@ -53,6 +53,12 @@ class DuplexEnd implements Port, PortListener {
     return this.take(bytes, start, end);
   }
 
+  takeLast(bytes: Buffer, start: number, end: number): boolean {
+    const taken = this.take(bytes, start, end);
+    this.finish();
+    return taken;
+  }
+
   finish(): void {
     this.duplex.push(null);
   }

@@ -4,6 +4,8 @@
  */
 import { Socket } from "node:net";
 import type { MeshError } from "../base/errors.ts";
+import { TcpConnection } from "../os/tcp-connection.ts";
+import { ConnectionPort } from "./flow/connection-port.ts";
 import type { Port, PortClose, PortListener } from "./flow/port.ts";
 import { SocketPort } from "./flow/socket-port.ts";
 import { frameHeaderBytes } from "./http2/frames.ts";
@@ -34,6 +36,7 @@ export function joinPorts(first: Port, second: Port, readBefore: ReadBefore | un
 
 /** The port of an end; ask once for each end. */
 export function portOf(endpoint: FlowEndpoint): Port {
+  if (endpoint instanceof TcpConnection) return new ConnectionPort(endpoint);
   if (endpoint instanceof Socket) return new SocketPort(endpoint);
   if (endpoint instanceof Http2Tunnel) return endpoint;
   throw new TypeError("Cannot join: not a socket or a tunnel of ours");

@@ -4,6 +4,7 @@
  */
 import type { Socket } from "node:net";
 import type { MeshError } from "../base/errors.ts";
+import type { TcpConnection } from "../os/tcp-connection.ts";
 
 /** Lower-case name and value, in wire order. Pseudo headers are not among them. */
 export type HeaderField = readonly [name: string, value: string];
@@ -121,4 +122,6 @@ export interface Flow {
 }
 
 /** What a flow can join. A socket must not have been read from, or only through `unshift`. */
-export type FlowEndpoint = Socket | TunnelStream;
+export type FlowEndpoint = TcpConnection | StreamEndpoint;
+/** Those of them that TLS can be put over. */
+export type StreamEndpoint = Socket | TunnelStream;

@@ -51,3 +51,27 @@ export const RLIMIT_NOFILE = 7;
 export const F_DUPFD_CLOEXEC = 1030;
 
 export const EAGAIN = 11;
+export const EINTR = 4;
+export const ECONNABORTED = 103;
+export const EISCONN = 106;
+export const EALREADY = 114;
+export const EINPROGRESS = 115;
+
+export const SHUT_WR = 1;
+export const SO_ERROR = 4;
+export const SO_LINGER = 13;
+export const MSG_PEEK = 0x2;
+/** More will follow at once: do not send a segment for this alone. */
+export const MSG_MORE = 0x8000;
+
+export const EPOLL_CLOEXEC = 0o2000000;
+export const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_MOD = 3;
+export const EPOLLIN = 0x1;
+export const EPOLLOUT = 0x4;
+export const EPOLLERR = 0x8;
+export const EPOLLHUP = 0x10;
+/** The other side sends nothing more. */
+export const EPOLLRDHUP = 0x2000;
+/** Tell of changes, not of states. */
+export const EPOLLET = -0x80000000;

@@ -20,7 +20,7 @@ export class SystemCallError extends Error {
 }
 
 /** `EADDRINUSE`; `errno 999` for a number nobody knows. */
-function errnoName(errno: number): string {
+export function errnoName(errno: number): string {
   return getSystemErrorMap().get(-errno)?.[0] ?? `errno ${errno}`;
 }
 

@@ -18,7 +18,30 @@ interface Libc {
   readonly bind: (fd: number, address: Uint8Array, length: number) => number;
   readonly listen: (fd: number, backlog: number) => number;
   readonly connect: (fd: number, address: Uint8Array, length: number) => number;
-  readonly accept4: (fd: number, address: null, length: null, flags: number) => number;
+  readonly accept4: (
+    fd: number,
+    address: Uint8Array | null,
+    length: Uint8Array | null,
+    flags: number,
+  ) => number;
+  readonly recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number;
+  readonly send: (fd: number, bytes: Uint8Array, length: number, flags: number) => number;
+  readonly shutdown: (fd: number, how: number) => number;
+  readonly close: (fd: number) => number;
+  readonly getpeername: (fd: number, address: Uint8Array, length: Uint8Array) => number;
+  readonly epollCreate: (flags: number) => number;
+  readonly epollControl: (
+    epoll: number,
+    operation: number,
+    fd: number,
+    event: Uint8Array,
+  ) => number;
+  readonly epollWait: (
+    epoll: number,
+    events: Uint8Array,
+    most: number,
+    timeoutMs: number,
+  ) => number;
   readonly getsockname: (fd: number, address: Uint8Array, length: Uint8Array) => number;
   readonly setsockopt: (
     fd: number,
@@ -63,6 +86,14 @@ function bindLibc(): Libc {
     listen: library.func("int listen(int, int)"),
     connect: library.func("int connect(int, void *, uint32_t)"),
     accept4: library.func("int accept4(int, void *, void *, int)"),
+    recv: library.func("intptr_t recv(int, void *, size_t, int)"),
+    send: library.func("intptr_t send(int, void *, size_t, int)"),
+    shutdown: library.func("int shutdown(int, int)"),
+    close: library.func("int close(int)"),
+    epollCreate: library.func("int epoll_create1(int)"),
+    epollControl: library.func("int epoll_ctl(int, int, int, void *)"),
+    epollWait: library.func("int epoll_wait(int, void *, int, int)"),
+    getpeername: library.func("int getpeername(int, void *, void *)"),
     getsockname: library.func("int getsockname(int, void *, void *)"),
     setsockopt: library.func("int setsockopt(int, int, int, void *, uint32_t)"),
     getsockopt: library.func("int getsockopt(int, int, int, void *, void *)"),

@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import type { MeshError } from "../base/errors.ts";
 import type { SocketAddress } from "../net/authority.ts";
 import type { IpAddress } from "../net/ip.ts";
+import type { TcpConnection } from "./tcp-connection.ts";
 
 /** TCP keepalive of one socket (wire/ztunnel.md section 3.6). */
 export interface KeepAlive {
@@ -70,14 +71,21 @@ export interface PodNetwork {
    * Rejects with MeshError `system-failed` that names port, namespace and reason.
    */
   listenTcp(options: ListenTcpOptions, onSocket: (socket: Socket) => void): Promise<TcpListener>;
+  /** The same for applications' connections, which are only copied: they arrive bare. */
+  acceptTcp(
+    options: ListenTcpOptions,
+    onConnection: (connection: TcpConnection) => void,
+  ): Promise<TcpListener>;
   /**
    * Resolves to a connected socket, paused, half-open allowed, with TCP_NODELAY. Rejects with MeshError `connect-failed`, or
    * with the signal's reason; the socket is destroyed by then.
    */
   dialTcp(options: DialTcpOptions): Promise<Socket>;
+  /** The same for a connection that is only copied; at hand at once where the destination is on this machine. */
+  connectTcp(options: DialTcpOptions): TcpConnection | Promise<TcpConnection>;
   bindUdp(options: BindUdpOptions): Promise<DatagramSocket>;
   /** Where an accepted connection was going before it was redirected; its own local address when it was not. */
-  originalDestination(socket: Socket): SocketAddress | undefined;
+  originalDestination(connection: TcpConnection): SocketAddress | undefined;
   /** Undefined when the socket is already gone. v4-mapped addresses are folded. */
   localAddress(socket: Socket): SocketAddress | undefined;
   peerAddress(socket: Socket): SocketAddress | undefined;

@@ -6,7 +6,6 @@ import { asMeshError, MeshError } from "../base/errors.ts";
 import { formatSocketAddress, type SocketAddress } from "../net/authority.ts";
 import { familyOf, ipOf, parseIp } from "../net/ip.ts";
 import { adoptTcpSocket } from "./adopt-socket.ts";
-import { descriptorOf } from "./descriptor.ts";
 import { systemFailure } from "./errno.ts";
 import { countListeners } from "./listeners.ts";
 import type {
@@ -18,7 +17,10 @@ import type {
 } from "./network.ts";
 import { NetworkNamespace } from "./network-namespace.ts";
 import { canBind, openDialer, openListener, openUdp } from "./raw-socket.ts";
-import { originalDestinationOf } from "./socket-options.ts";
+import { boundAddressOf, originalDestinationOf } from "./socket-options.ts";
+import { TcpAcceptor } from "./tcp-acceptor.ts";
+import { TcpConnection } from "./tcp-connection.ts";
+import { connectDescriptor, DialTimeout } from "./tcp-dial.ts";
 
 const DEFAULT_BACKLOG = 128;
 const IPV6_LOOPBACK = ipOf("::1");
@@ -27,9 +29,11 @@ const IPV6_LOOPBACK = ipOf("::1");
 export function podNetwork(namespace: NetworkNamespace, clock: Clock): PodNetwork {
   return {
     listenTcp: (options, onSocket) => listenTcp(namespace, options, onSocket),
+    acceptTcp: (options, onConnection) => acceptTcp(namespace, clock, options, onConnection),
     dialTcp: (options) => dialTcp(namespace, clock, options),
+    connectTcp: (options) => connectTcp(namespace, clock, options),
     bindUdp: (options) => bindUdp(namespace, options),
-    originalDestination,
+    originalDestination: ({ fd }) => originalDestinationOf(fd) ?? boundAddressOf(fd),
     localAddress: (socket) => addressOf(socket.localAddress, socket.localPort),
     peerAddress: (socket) => addressOf(socket.remoteAddress, socket.remotePort),
     hasIpv6Loopback: () => canBind(namespace, IPV6_LOOPBACK),
@@ -45,10 +49,6 @@ export function hostNetwork(clock: Clock): PodNetwork {
 /** Whether a dial ended because its deadline passed. */
 export function isDialTimeout(thrown: unknown): boolean {
   return thrown instanceof MeshError && thrown.cause instanceof DialTimeout;
-}
-
-class DialTimeout extends Error {
-  override readonly name = "DialTimeout";
 }
 
 async function listenTcp(
@@ -80,6 +80,46 @@ async function listenTcp(
       if (server.listening) server.close();
     },
   };
+}
+
+async function acceptTcp(
+  namespace: NetworkNamespace,
+  clock: Clock,
+  options: ListenTcpOptions,
+  onConnection: (connection: TcpConnection) => void,
+): Promise<TcpListener> {
+  const what = `listen ${options.port} in ${namespace.label}`;
+  const onError = (error: Error): void =>
+    options.onAcceptError?.(asMeshError(error, "system-failed", what));
+  return failingAs("system-failed", what, () => {
+    const { fd, port, transparent } = openListener(namespace, options);
+    const backlog = options.backlog ?? DEFAULT_BACKLOG;
+    const acceptor = new TcpAcceptor(fd, backlog, clock, { onConnection, onError });
+    return { port, transparent, close: async () => acceptor.close() };
+  });
+}
+
+function connectTcp(
+  namespace: NetworkNamespace,
+  clock: Clock,
+  options: DialTcpOptions,
+): TcpConnection | Promise<TcpConnection> {
+  const { destination, signal } = options;
+  signal?.throwIfAborted();
+  const failure = (thrown: unknown): unknown =>
+    signal?.aborted
+      ? signal.reason
+      : systemFailure("connect-failed", `connect ${formatSocketAddress(destination)}`, thrown);
+  try {
+    const fd = openDialer(namespace, options);
+    const connection = connectDescriptor(fd, destination, clock, options);
+    if (connection instanceof TcpConnection) return connection;
+    return connection.catch((thrown: unknown) => {
+      throw failure(thrown);
+    });
+  } catch (thrown) {
+    throw failure(thrown);
+  }
 }
 
 async function dialTcp(
@@ -146,12 +186,6 @@ async function bindUdp(
       resolve(socket);
     });
   });
-}
-
-function originalDestination(socket: Socket): SocketAddress | undefined {
-  const fd = descriptorOf(socket);
-  const redirected = fd === undefined ? undefined : originalDestinationOf(fd);
-  return redirected ?? addressOf(socket.localAddress, socket.localPort);
 }
 
 function addressOf(text: string | undefined, port: number | undefined): SocketAddress | undefined {

@@ -159,6 +159,12 @@ class Sniffer implements Port, PortListener {
     return this.take(bytes, start, end);
   }
 
+  takeLast(bytes: Buffer, start: number, end: number): boolean {
+    const taken = this.takeUntouched(bytes, start, end);
+    this.finish();
+    return taken;
+  }
+
   /** The client half-closed: Envoy closes a connection that ends while it is looked at. */
   finish(): void {
     this.#ended = true;

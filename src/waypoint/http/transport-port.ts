@@ -183,6 +183,12 @@ class PortPeer implements Port {
     return this.#transport.take(bytes, start, end);
   }
 
+  takeLast(bytes: Buffer, start: number, end: number): boolean {
+    const taken = this.takeUntouched(bytes, start, end);
+    this.finish();
+    return taken;
+  }
+
   finish(): void {
     this.#transport.peerEnded();
   }

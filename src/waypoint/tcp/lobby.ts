@@ -54,6 +54,12 @@ export class Lobby implements Port, PortListener, ReadBefore {
     return this.take(bytes, start, end);
   }
 
+  takeLast(bytes: Buffer, start: number, end: number): boolean {
+    const taken = this.takeUntouched(bytes, start, end);
+    this.finish();
+    return taken;
+  }
+
   /** A half-close only: the client may have said all it has to say. */
   finish(): void {
     this.#ended = true;

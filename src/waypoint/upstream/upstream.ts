@@ -1,6 +1,6 @@
 /** Clusters as the exchange and the TCP chain see them. */
 
-import type { FlowEndpoint } from "../../shared/hbone/tunnel.ts";
+import type { StreamEndpoint } from "../../shared/hbone/tunnel.ts";
 import type { HttpProtocol, RequestHead, ResponseFlag } from "../http/message.ts";
 import type { BodyWriter, DownstreamInfo, ResponseReceiver } from "../http/stream.ts";
 import type { PeerWorkload } from "../telemetry/record.ts";
@@ -71,7 +71,7 @@ export interface Cluster {
     endpoint: Endpoint,
     facts: PickFacts,
     signal: AbortSignal,
-  ): Promise<{ readonly stream: FlowEndpoint; readonly localAddress: string | undefined }>;
+  ): Promise<{ readonly stream: StreamEndpoint; readonly localAddress: string | undefined }>;
   /** The end of an attempt, for outlier detection. `status` undefined: it failed before an answer. */
   report(endpoint: Endpoint, outcome: AttemptOutcome): void;
 }

@@ -2,7 +2,6 @@
  * What both inbound paths have in common once the destination is decided (wire/ztunnel.md sections 5.1 to 5.6): policy
  * judges, the connection is reported and registered for later judgements, the application is connected.
  */
-import type { Socket } from "node:net";
 import type { ConnectionFacts, PolicyDecision } from "../../shared/authz/decision.ts";
 import { evaluate } from "../../shared/authz/evaluate.ts";
 import { logLines, reasonText } from "../../shared/authz/trail.ts";
@@ -11,6 +10,7 @@ import { formatSpiffe } from "../../shared/identity/spiffe.ts";
 import type { Workload } from "../../shared/model/workload.ts";
 import { formatSocketAddress, type SocketAddress } from "../../shared/net/authority.ts";
 import { familyOf, type IpAddress, ipOf } from "../../shared/net/ip.ts";
+import type { TcpConnection } from "../../shared/os/tcp-connection.ts";
 import { Unquoted } from "../../shared/telemetry/log-fields.ts";
 import { type Party, partyOf } from "../telemetry/party.ts";
 import type { ConnectionReport } from "../telemetry/report.ts";
@@ -37,7 +37,11 @@ export interface Arrival {
 }
 
 export type Admission =
-  | { readonly kind: "open"; readonly application: Socket; readonly report: ConnectionReport }
+  | {
+      readonly kind: "open";
+      readonly application: TcpConnection;
+      readonly report: ConnectionReport;
+    }
   | { readonly kind: "denied" }
   | { readonly kind: "failed" };
 
@@ -63,7 +67,7 @@ export async function admit(arrival: Arrival): Promise<Admission> {
   try {
     const application = await connectApplication(arrival);
     if (decision.proxyHeader !== undefined)
-      application.write(encodeProxyHeader(decision.proxyHeader));
+      application.sendFirst(encodeProxyHeader(decision.proxyHeader));
     return { kind: "open", application, report };
   } catch (thrown) {
     report.end(asMeshError(thrown, "connect-failed", "connection failed"));
@@ -130,10 +134,10 @@ function sourceFor(arrival: Arrival): IpAddress | undefined {
   }
 }
 
-function connectApplication(arrival: Arrival): Promise<Socket> {
+function connectApplication(arrival: Arrival): TcpConnection | Promise<TcpConnection> {
   const { scope, tracked, decision } = arrival;
   const { node, network } = scope;
-  return network.dialTcp({
+  return network.connectTcp({
     destination: decision.destination,
     sourceIp: sourceFor(arrival),
     onSourceRefused: (reason) =>

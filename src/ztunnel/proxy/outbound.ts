@@ -9,6 +9,7 @@ import type { Flow, FlowEndpoint, TunnelStream } from "../../shared/hbone/tunnel
 import type { MeshView } from "../../shared/model/mesh-view.ts";
 import type { Workload } from "../../shared/model/workload.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
+import type { TcpConnection } from "../../shared/os/tcp-connection.ts";
 import { farEndFromBaggage, type Party, partyOf } from "../telemetry/party.ts";
 import type { ConnectionReport } from "../telemetry/report.ts";
 import type { TrafficContext } from "../telemetry/traffic.ts";
@@ -30,7 +31,7 @@ import type { PodScope } from "./scope.ts";
 
 /** A connection that some listener of ours has taken from the application. */
 export interface Departure {
-  readonly socket: Socket;
+  readonly socket: TcpConnection | Socket;
   readonly tracked: TrackedConnection;
   readonly client: SocketAddress;
   readonly destination: SocketAddress;
@@ -45,26 +46,20 @@ interface Outgoing extends Departure {
 }
 
 /** Serves one captured socket to its end. Never rejects; afterwards nothing of the connection is left. */
-export async function handleOutbound(scope: PodScope, socket: Socket): Promise<void> {
-  const client = scope.network.peerAddress(socket);
+export async function handleOutbound(scope: PodScope, socket: TcpConnection): Promise<void> {
+  const client = socket.peer;
   const destination = scope.network.originalDestination(socket);
   const open = scope.node.reporter.metrics.socketsOpen("source");
   open.value++;
   const tracked = scope.connections.add("outbound");
-  // Until a flow takes over nobody reads, and an error means no more than the close that follows.
-  socket.on("error", ignoreError);
   try {
-    if (client !== undefined && destination !== undefined)
+    if (destination !== undefined)
       await carryOutbound(scope, { socket, tracked, client, destination });
   } finally {
-    socket.destroy();
+    socket.close();
     tracked.over();
     open.value--;
   }
-}
-
-function ignoreError(): void {
-  // 'close' follows.
 }
 
 /**
@@ -220,9 +215,9 @@ async function throughTcp(outgoing: Outgoing, route: TcpRoute): Promise<MeshErro
     actualDestination: route.actualDestination,
     protocol: "TCP",
   };
-  let socket: Socket;
+  let socket: TcpConnection;
   try {
-    socket = await scope.network.dialTcp({
+    socket = await scope.network.connectTcp({
       destination: route.actualDestination,
       mark: node.sockets.mark,
       keepAlive: node.sockets.keepAlive,

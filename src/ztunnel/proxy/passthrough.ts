@@ -1,8 +1,8 @@
 /** Plaintext on its way into the pod, captured on 15006 (wire/ztunnel.md section 5.5): no identity, policy still applies. */
-import type { Socket } from "node:net";
 import { asMeshError, MeshError } from "../../shared/base/errors.ts";
 import { joinFlow } from "../../shared/hbone/flow.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
+import type { TcpConnection } from "../../shared/os/tcp-connection.ts";
 import { partyOf } from "../telemetry/party.ts";
 import { admit } from "./admit.ts";
 import type { TrackedConnection } from "./connections.ts";
@@ -11,36 +11,30 @@ import { decidePassthrough } from "./route-inbound.ts";
 import type { PodScope } from "./scope.ts";
 
 /** Serves one accepted socket to its end. Never rejects; afterwards nothing of the connection is left. */
-export async function handlePassthrough(scope: PodScope, socket: Socket): Promise<void> {
+export async function handlePassthrough(scope: PodScope, socket: TcpConnection): Promise<void> {
   const { reporter } = scope.node;
-  const peer = scope.network.peerAddress(socket);
+  const { peer } = socket;
   const destination = scope.network.originalDestination(socket);
   const open = reporter.metrics.socketsOpen("destination");
   open.value++;
   const tracked = scope.connections.add("inbound");
-  socket.on("error", ignoreError);
   try {
-    if (peer === undefined || destination === undefined) return;
+    if (destination === undefined) return;
     await serve(scope, socket, tracked, peer, destination);
   } catch (thrown) {
     const error = asMeshError(thrown, "io-failed", "io error");
     reporter.earlyDeny("inbound", peer, destination, error);
-    if (peer !== undefined)
-      recordRefusal(scope, { direction: "inbound", source: peer, destination, error });
+    recordRefusal(scope, { direction: "inbound", source: peer, destination, error });
   } finally {
-    socket.destroy();
+    socket.close();
     tracked.over();
     open.value--;
   }
 }
 
-function ignoreError(): void {
-  // 'close' follows.
-}
-
 async function serve(
   scope: PodScope,
-  socket: Socket,
+  socket: TcpConnection,
   tracked: TrackedConnection,
   peer: SocketAddress,
   destination: SocketAddress,

@@ -2,11 +2,10 @@
  * The proxy of one pod: its listeners in the pod's network namespace, and the owner of everything that they let in. When it
  * has stopped, nothing of the pod is left: no listener, session, timer or descriptor.
  */
-import type { Socket } from "node:net";
 import { describeError, MeshError } from "../../shared/base/errors.ts";
 import { HbonePool } from "../../shared/hbone/pool.ts";
 import { ipOf } from "../../shared/net/ip.ts";
-import type { ListenTcpOptions, PodNetwork, TcpListener } from "../../shared/os/network.ts";
+import type { PodNetwork, TcpListener } from "../../shared/os/network.ts";
 import type { PodInfo, PodProxy } from "../inpod/pod-proxy.ts";
 import { ConnectionRegistry } from "./connections.ts";
 import { InboundSessions } from "./inbound.ts";
@@ -151,24 +150,17 @@ async function listen(
   } as const;
   // HBONE connections have their own liveness check, the PING.
   const { keepAlive: _unused, ...withoutKeepalive } = common;
-  const handlers: (readonly [ListenTcpOptions, (socket: Socket) => Promise<void>])[] = [];
-  if (kind !== "dns-only")
-    handlers.push([
-      { ...withoutKeepalive, port: config.inboundPort },
-      (socket) => sessions.handle(socket),
-    ]);
-  if (kind === "pod")
-    handlers.push(
-      [
-        { ...common, port: config.inboundPlaintextPort },
-        (socket) => handlePassthrough(scope, socket),
-      ],
-      [{ ...common, port: config.outboundPort }, (socket) => handleOutbound(scope, socket)],
-    );
-  for (const [options, handler] of handlers)
-    listeners.push(
-      await scope.network.listenTcp(options, (socket) => {
-        void handler(socket);
-      }),
-    );
+  const { network } = scope;
+  if (kind === "dns-only") return;
+  const hbone = { ...withoutKeepalive, port: config.inboundPort };
+  listeners.push(await network.listenTcp(hbone, (socket) => void sessions.handle(socket)));
+  if (kind !== "pod") return;
+  const plain = { ...common, port: config.inboundPlaintextPort };
+  const captured = { ...common, port: config.outboundPort };
+  listeners.push(
+    await network.acceptTcp(plain, (connection) => void handlePassthrough(scope, connection)),
+  );
+  listeners.push(
+    await network.acceptTcp(captured, (connection) => void handleOutbound(scope, connection)),
+  );
 }

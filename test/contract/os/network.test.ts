@@ -24,7 +24,9 @@ import { NetworkNamespace } from "../../../src/shared/os/network-namespace.ts";
 import { hostNetwork, isDialTimeout } from "../../../src/shared/os/pod-network.ts";
 import { verifyPrivileges } from "../../../src/shared/os/privileges.ts";
 import { getInt } from "../../../src/shared/os/socket-options.ts";
-import { addPod, deferred, inPod, layOut, sh, type TestPod } from "../../support/pods.ts";
+import type { TcpConnection } from "../../../src/shared/os/tcp-connection.ts";
+import { deferred } from "../../support/deferred.ts";
+import { addPod, inPod, layOut, sh, type TestPod } from "../../support/pods.ts";
 
 const MARK = 1337;
 const any = ipOf("::");
@@ -161,14 +163,13 @@ describe("redirected connections", () => {
 
   it("tell their original destination in both families, out and in", async () => {
     const seen: string[] = [];
-    const record = (socket: Socket): void => {
-      socket.resume();
-      const { originalDestination, peerAddress } = one.network;
-      seen.push(`${originalDestination(socket)?.ip} from ${peerAddress(socket)?.ip}`);
-      socket.end();
+    const record = (connection: TcpConnection): void => {
+      const { originalDestination } = one.network;
+      seen.push(`${originalDestination(connection)?.ip} from ${connection.peer.ip}`);
+      connection.close();
     };
-    const outbound = await one.network.listenTcp({ ...listenAny, port: 15001, mark: MARK }, record);
-    const inbound = await one.network.listenTcp({ ...listenAny, port: 15006, mark: MARK }, record);
+    const outbound = await one.network.acceptTcp({ ...listenAny, port: 15001, mark: MARK }, record);
+    const inbound = await one.network.acceptTcp({ ...listenAny, port: 15006, mark: MARK }, record);
     for (const ip of [ipOf("10.1.0.77"), ipOf("fd00:1::77")]) {
       const destination = { ip, port: 8080 };
       const socket = await one.network.dialTcp({ destination, timeoutMs: 2000 });
@@ -244,8 +245,15 @@ describe("dialing", () => {
     );
     const abort = new AbortController();
     const dial = one.network.dialTcp({ destination, timeoutMs: 5000, signal: abort.signal });
+    const { signal } = abort;
+    const bare = Promise.resolve(one.network.connectTcp({ destination, timeoutMs: 5000, signal }));
     abort.abort(new Error("no longer wanted"));
     await assert.rejects(dial, /no longer wanted/);
+    await assert.rejects(bare, /no longer wanted/);
+    await assert.rejects(
+      async () => one.network.connectTcp({ destination, timeoutMs: 100 }),
+      (thrown) => isDialTimeout(thrown) && thrown instanceof MeshError,
+    );
   });
 
   it("leaves nothing behind after a thousand connections", async () => {

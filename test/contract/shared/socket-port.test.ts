@@ -15,6 +15,7 @@ const nowhere: Port = {
   attach: () => undefined,
   take: () => true,
   takeUntouched: () => true,
+  takeLast: () => true,
   finish: () => undefined,
   resume: () => undefined,
   settle: () => undefined,

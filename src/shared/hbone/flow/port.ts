@@ -38,6 +38,8 @@ export interface Port {
   take(bytes: Buffer, start: number, end: number, slab: Slab | undefined): boolean;
   /** Takes octets that must stay as they are; they are free again after the return. False as from `take`. */
   takeUntouched(bytes: Buffer, start: number, end: number): boolean;
+  /** `take` and `finish` in one, so that the end can travel with the last octets. */
+  takeLast(bytes: Buffer, start: number, end: number, slab: Slab | undefined): boolean;
   /** Nothing more will be taken: half-close. */
   finish(): void;
   /** The peer has room again. */

@@ -1,4 +1,4 @@
-/** An application's TCP socket as an end of a flow. */
+/** A socket of Node as an end of a flow: TLS, and TCP that somebody has read from. */
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { describeError, MeshError } from "../../base/errors.ts";
@@ -7,10 +7,8 @@ import { type BufferReader, resumeReading, startReading } from "../../os/user-bu
 import { noteRead } from "../session/pace.ts";
 import type { Slab } from "../session/slab.ts";
 import type { Port, PortClose, PortListener } from "./port.ts";
+import { quietErrors } from "./quiet-errors.ts";
 import { nextReadView, readRoom, readStart } from "./read-room.ts";
-
-/** Ends of a connection that are nobody's failure (wire/ztunnel.md section 4.6). */
-const quietErrors: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "ENOTCONN"]);
 
 export class SocketPort implements Port, BufferReader {
   readonly roomBytes = Number.POSITIVE_INFINITY;
@@ -109,6 +107,12 @@ export class SocketPort implements Port, BufferReader {
 
   takeUntouched(bytes: Buffer, start: number, end: number): boolean {
     return this.take(bytes, start, end, undefined);
+  }
+
+  takeLast(bytes: Buffer, start: number, end: number, slab: Slab | undefined): boolean {
+    const taken = this.take(bytes, start, end, slab);
+    this.finish();
+    return taken;
   }
 
   finish(): void {

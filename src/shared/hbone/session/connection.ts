@@ -300,6 +300,10 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
     return this.#sender.send(tunnel, bytes, start, end, hasRoom);
   }
 
+  sendLast(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number, room: boolean): boolean {
+    return this.#sender.sendLast(tunnel, bytes, start, end, room);
+  }
+
   roomBytes(tunnel: Http2Tunnel): number {
     return this.#sender.roomBytes(tunnel);
   }

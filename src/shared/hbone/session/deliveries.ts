@@ -2,9 +2,10 @@
  * Payload on its way from the session's memory to the tunnels: handed on at the end of a short record, when the block is
  * full, or at the end of the turn, so that what lies side by side leaves in one write.
  */
+
+import { atTurnEnd, type TurnWork } from "../../base/turn.ts";
 import type { Http2Tunnel } from "./http2-tunnel.ts";
 import type { Slab } from "./slab.ts";
-import { atTurnEnd, type TurnWork } from "./turn.ts";
 
 export class Deliveries implements TurnWork {
   /** The block that is being parsed. */

@@ -15,6 +15,8 @@ export interface TunnelHost {
   send(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number, hasRoom: boolean): boolean;
   /** How much can be sent at once without being held. */
   roomBytes(tunnel: Http2Tunnel): number;
+  /** Sends [start, end) with END_STREAM, if all of it can go at once; otherwise does nothing and returns false. */
+  sendLast(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number, room: boolean): boolean;
   /** Sends END_STREAM. */
   endStream(tunnel: Http2Tunnel): void;
   /** Sends RST_STREAM and forgets the stream. */
@@ -174,6 +176,17 @@ export class Http2Tunnel implements TunnelStream, Port {
     return this.#host.send(this, bytes, start, end, false);
   }
 
+  takeLast(bytes: Buffer, start: number, end: number, slab: Slab | undefined): boolean {
+    if (this.#local !== "open") return true;
+    if (this.#host.sendLast(this, bytes, start, end, slab === undefined)) {
+      this.#endSent();
+      return true;
+    }
+    const taken = this.take(bytes, start, end, slab);
+    this.finish();
+    return taken;
+  }
+
   finish(): void {
     if (this.#local !== "open") return;
     this.#local = "finishing";
@@ -213,9 +226,13 @@ export class Http2Tunnel implements TunnelStream, Port {
   }
 
   #sendEnd(): void {
+    this.#host.endStream(this);
+    this.#endSent();
+  }
+
+  #endSent(): void {
     const settles = this.#local === "settling";
     this.#local = "ended";
-    this.#host.endStream(this);
     if (this.#remoteEnded) this.#host.streamEnded(this);
     this.#closeIfDone();
     if (settles) this.reset(errorCode.cancel);

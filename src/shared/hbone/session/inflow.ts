@@ -84,7 +84,7 @@ export class Inflow {
     const slab = this.#slab;
     if (slab === undefined) return;
     this.#slab = undefined;
-    this.#give(slab, this.#start, this.#pieceEnd);
+    this.#give(slab, this.#start, this.#pieceEnd, false);
     slab.release();
   }
 
@@ -92,7 +92,13 @@ export class Inflow {
   finish(): void {
     if (this.#end !== "open") return;
     this.#end = "coming";
-    this.flush();
+    const slab = this.#slab;
+    if (slab !== undefined) {
+      // Nothing can be queued before a piece that waits only for more to join it.
+      this.#slab = undefined;
+      this.#give(slab, this.#start, this.#pieceEnd, true);
+      slab.release();
+    }
     this.#endIfDone();
   }
 
@@ -121,18 +127,22 @@ export class Inflow {
     while (this.#takenBytes === 0 && this.#taker !== undefined) {
       const next = this.#queue?.shift();
       if (next === undefined) break;
-      this.#give(next.slab, 0, next.end);
+      this.#give(next.slab, 0, next.end, false);
       next.slab.release();
     }
     this.#endIfDone();
   }
 
-  #give(slab: Slab, start: number, end: number): void {
+  #give(slab: Slab, start: number, end: number, isLast: boolean): void {
+    const taker = this.#taker;
     const bytes = end - start;
     this.#givenBytes += bytes;
     // Counted before the call: the taker may resume from within it.
     this.#takenBytes = bytes;
-    if (this.#taker?.take(slab.bytes, start, end, slab) && this.#takenBytes > 0) {
+    const taken = isLast
+      ? taker?.takeLast(slab.bytes, start, end, slab)
+      : taker?.take(slab.bytes, start, end, slab);
+    if (taken === true && this.#takenBytes > 0) {
       this.#takenBytes = 0;
       this.#owner.credit(bytes);
     }

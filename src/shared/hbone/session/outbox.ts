@@ -4,8 +4,8 @@
  * finishes the write later, at most one each turn, so the size of the writes decides the throughput (perf.md section 2).
  */
 import type { TLSSocket } from "node:tls";
+import { atTurnEnd, type TurnWork } from "../../base/turn.ts";
 import { Slab, type SlabSize, slabSizes } from "./slab.ts";
-import { atTurnEnd, type TurnWork } from "./turn.ts";
 
 const [, firstSize, secondSize, lastSize] = slabSizes;
 

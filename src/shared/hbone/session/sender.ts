@@ -50,10 +50,7 @@ export class Sender {
     const length = end - start;
     const allowed = Math.min(length, this.#allowedBytes(tunnel));
     if (allowed === length && hasRoom && length <= this.maxFrameBytes && this.#outbox.idle) {
-      this.#spend(tunnel, length);
-      const from = start - frameHeaderBytes;
-      putFrameHeader(bytes, from, length, frameType.data, 0, tunnel.id);
-      this.#outbox.writeNow(bytes.subarray(from, end));
+      this.#writeInPlace(tunnel, bytes, start, end, 0);
       if (length < bulkReadBytes) return true;
       this.#park(tunnel);
       return false;
@@ -68,6 +65,37 @@ export class Sender {
     if (this.#outbox.backlogBytes < backlogLimitBytes()) return true;
     this.#park(tunnel);
     return false;
+  }
+
+  /** Sends [start, end) as one frame with END_STREAM; false, and nothing is done, when that does not fit at once. */
+  sendLast(tunnel: Http2Tunnel, bytes: Buffer, start: number, end: number, room: boolean): boolean {
+    const length = end - start;
+    const fits = length <= this.maxFrameBytes && length <= this.#allowedBytes(tunnel);
+    if (tunnel.held !== undefined || !fits || length >= bulkReadBytes) return false;
+    if (room && this.#outbox.idle) {
+      this.#writeInPlace(tunnel, bytes, start, end, frameFlag.endStream);
+      return true;
+    }
+    if (this.#backlogRoomBytes() < length) return false;
+    this.#appendFrame(tunnel, bytes, start, end, frameFlag.endStream);
+    this.#spend(tunnel, length);
+    this.#outbox.flush();
+    return true;
+  }
+
+  /** One frame, framed where it lies; only while the outbox is idle. */
+  #writeInPlace(
+    tunnel: Http2Tunnel,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    flags: number,
+  ): void {
+    const length = end - start;
+    this.#spend(tunnel, length);
+    const from = start - frameHeaderBytes;
+    putFrameHeader(bytes, from, length, frameType.data, flags, tunnel.id);
+    this.#outbox.writeNow(bytes.subarray(from, end));
   }
 
   /** What the windows allow, and a fair share of the backlog when several tunnels wait for the write in flight. */
@@ -189,17 +217,30 @@ export class Sender {
     const allowed = Math.min(end - start, this.#allowedBytes(tunnel));
     let sent = 0;
     while (sent < allowed) {
-      const room =
-        maxBacklogBytes - controlReserveBytes - this.#outbox.backlogBytes - frameHeaderBytes;
-      const length = Math.min(allowed - sent, this.maxFrameBytes, room);
+      const length = Math.min(allowed - sent, this.maxFrameBytes, this.#backlogRoomBytes());
       if (length <= 0) break;
-      const at = this.#outbox.reserve(frameHeaderBytes + length);
-      const block = this.#outbox.block;
-      const to = putFrameHeader(block, at, length, frameType.data, 0, tunnel.id);
-      bytes.copy(block, to, start + sent, start + sent + length);
+      this.#appendFrame(tunnel, bytes, start + sent, start + sent + length, 0);
       sent += length;
     }
     if (sent > 0) this.#spend(tunnel, sent);
     return sent;
+  }
+
+  #backlogRoomBytes(): number {
+    return maxBacklogBytes - controlReserveBytes - this.#outbox.backlogBytes - frameHeaderBytes;
+  }
+
+  #appendFrame(
+    tunnel: Http2Tunnel,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    flags: number,
+  ): void {
+    const length = end - start;
+    const at = this.#outbox.reserve(frameHeaderBytes + length);
+    const block = this.#outbox.block;
+    const to = putFrameHeader(block, at, length, frameType.data, flags, tunnel.id);
+    bytes.copy(block, to, start, end);
   }
 }

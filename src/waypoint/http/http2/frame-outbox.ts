@@ -3,10 +3,10 @@
  * read's work is done, later ones together at the end of the turn.
  */
 
+import { atTurnEnd, type TurnWork } from "../../../shared/base/turn.ts";
 import { frameHeaderBytes } from "../../../shared/hbone/http2/frames.ts";
 import type { FrameOut } from "../../../shared/hbone/session/frame-writer.ts";
 import { Slab, type SlabSize, slabSizes } from "../../../shared/hbone/session/slab.ts";
-import { atTurnEnd, type TurnWork } from "../../../shared/hbone/session/turn.ts";
 import type { Transport } from "../transport.ts";
 
 const [, firstSize, secondSize, lastSize] = slabSizes;

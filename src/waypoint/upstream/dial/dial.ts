@@ -1,5 +1,5 @@
 /** What a connection to an endpoint is, for those who open and those who use it. */
-import type { FlowEndpoint } from "../../../shared/hbone/tunnel.ts";
+import type { StreamEndpoint } from "../../../shared/hbone/tunnel.ts";
 import type { SocketAddress } from "../../../shared/net/authority.ts";
 import type { TcpKeepAlive } from "../../model/cluster.ts";
 import type { EndpointTarget } from "../../model/endpoints.ts";
@@ -23,7 +23,7 @@ export interface DialRequest {
 }
 
 export interface Dialed {
-  readonly stream: FlowEndpoint;
+  readonly stream: StreamEndpoint;
   /** As Envoy prints UPSTREAM_LOCAL_ADDRESS. */
   readonly localAddress: string | undefined;
 }

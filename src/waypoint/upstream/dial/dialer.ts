@@ -7,7 +7,7 @@ import { describeError } from "../../../shared/base/errors.ts";
 import { tunnelAsDuplex } from "../../../shared/hbone/duplex.ts";
 import { portOf } from "../../../shared/hbone/flow.ts";
 import { errorCode } from "../../../shared/hbone/http2/errors.ts";
-import type { FlowEndpoint } from "../../../shared/hbone/tunnel.ts";
+import type { StreamEndpoint } from "../../../shared/hbone/tunnel.ts";
 import { formatSocketAddress, type SocketAddress } from "../../../shared/net/authority.ts";
 import { parseIp } from "../../../shared/net/ip.ts";
 import type { UpstreamTls } from "../../model/upstream-transport.ts";
@@ -73,7 +73,7 @@ function unlessAborted(dialing: Promise<Dialed>, signal: AbortSignal): Promise<D
   });
 }
 
-function discard(stream: FlowEndpoint): void {
+function discard(stream: StreamEndpoint): void {
   if (stream instanceof Socket) stream.destroy();
   else stream.reset(errorCode.cancel);
 }
@@ -97,7 +97,7 @@ async function dial(
   return { stream: tls, localAddress };
 }
 
-function write(stream: FlowEndpoint, bytes: Buffer): void {
+function write(stream: StreamEndpoint, bytes: Buffer): void {
   if (stream instanceof Socket) stream.write(bytes);
   else portOf(stream).takeUntouched(bytes, 0, bytes.length);
 }

@@ -1,5 +1,5 @@
 /** Client codecs as pools see them: bytes in, a connection for requests out. */
-import type { FlowEndpoint } from "../../../shared/hbone/tunnel.ts";
+import type { StreamEndpoint } from "../../../shared/hbone/tunnel.ts";
 import type { ClientConnectionEvents, HttpClientConnection } from "../../http/stream.ts";
 import type { UpstreamHttp } from "../../model/cluster.ts";
 
@@ -8,7 +8,7 @@ export type WireProtocol = "http1" | "http2";
 /** Takes over the connection and starts to read from it. */
 export type OpenCodec = (
   protocol: WireProtocol,
-  stream: FlowEndpoint,
+  stream: StreamEndpoint,
   settings: UpstreamHttp,
   events: ClientConnectionEvents,
 ) => HttpClientConnection;

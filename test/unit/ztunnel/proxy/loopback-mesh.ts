@@ -14,7 +14,14 @@ import { MeshStore } from "../../../../src/shared/model/store.ts";
 import type { Workload } from "../../../../src/shared/model/workload.ts";
 import type { SocketAddress } from "../../../../src/shared/net/authority.ts";
 import { type IpAddress, ipOf } from "../../../../src/shared/net/ip.ts";
-import type { DialTcpOptions, PodNetwork } from "../../../../src/shared/os/network.ts";
+import type {
+  DialTcpOptions,
+  ListenTcpOptions,
+  PodNetwork,
+  TcpListener,
+} from "../../../../src/shared/os/network.ts";
+import { hostNetwork } from "../../../../src/shared/os/pod-network.ts";
+import type { TcpConnection } from "../../../../src/shared/os/tcp-connection.ts";
 import { createLogger, LogFilter } from "../../../../src/shared/telemetry/logger.ts";
 import { Metrics } from "../../../../src/shared/telemetry/metrics.ts";
 import { loadConfig, type ZtunnelConfig } from "../../../../src/ztunnel/config.ts";
@@ -48,6 +55,8 @@ export function tcpConnect(to: SocketAddress, from: IpAddress): Promise<Socket> 
     });
   });
 }
+
+const own = hostNetwork(systemClock);
 
 /** The sockets of one address. */
 class LoopbackNetwork implements PodNetwork {
@@ -91,6 +100,19 @@ class LoopbackNetwork implements PodNetwork {
       if (options.signal?.aborted) throw options.signal.reason;
       throw asMeshError(thrown, "connect-failed", "connection failed");
     }
+  }
+
+  /** Applications' connections are the real ones. */
+  acceptTcp(
+    options: ListenTcpOptions,
+    onConnection: (connection: TcpConnection) => void,
+  ): Promise<TcpListener> {
+    return own.acceptTcp({ ...options, ip: this.ip }, onConnection);
+  }
+
+  connectTcp(options: DialTcpOptions): TcpConnection | Promise<TcpConnection> {
+    this.dials.push(options);
+    return own.connectTcp({ sourceIp: this.ip, ...options });
   }
 
   bindUdp(): Promise<never> {

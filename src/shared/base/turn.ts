@@ -1,6 +1,6 @@
 /**
  * Work that is put off to the end of the current turn of the event loop, so that what arrives in many small pieces within
- * one turn leaves in one write. One immediate serves all sessions.
+ * one turn leaves in one write. One immediate serves everybody.
  */
 
 export interface TurnWork {
@@ -11,10 +11,12 @@ let waiting: TurnWork[] = [];
 
 /** Calls back once after this turn's reads. The caller sees to it that it asks only once a turn. */
 export function atTurnEnd(work: TurnWork): void {
-  if (waiting.push(work) === 1) setImmediate(run);
+  if (waiting.push(work) === 1) setImmediate(endTurn);
 }
 
-function run(): void {
+/** For whoever knows that this turn's reads are done: what was put off is done now, not in a turn of its own. */
+export function endTurn(): void {
+  if (waiting.length === 0) return;
   const list = waiting;
   waiting = [];
   for (const work of list) work.atTurnEnd();

@@ -1,0 +1,108 @@
+/**
+ * Readiness of many descriptors at once: one epoll(7) instance for each thread, whose own descriptor Node's loop watches.
+ * Applications' sockets use it instead of Node's: a connection of ours is then one object and its system calls, not a handle,
+ * two streams and their callbacks (docs/performance.md).
+ *
+ * Events tell of changes (EPOLLET), so whoever is called must read or write until the kernel has no more, or ask to be
+ * called again.
+ */
+import { arch } from "node:process";
+import { endTurn } from "../base/turn.ts";
+import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLET } from "./constants.ts";
+import { checked, libc } from "./libc.ts";
+import { UV_READABLE, UvPoll } from "./uv-poll.ts";
+
+export interface ReadyListener {
+  /** EPOLLIN, EPOLLOUT and so on; 0 when it asked to be called again. */
+  ready(events: number): void;
+}
+
+const mostEvents = 256;
+/** `struct epoll_event` in words: packed on x86_64, aligned elsewhere. The datum is the descriptor, then its generation. */
+const [eventWords, datumWord] = arch === "x64" ? [3, 1] : [4, 2];
+
+export class Epoll {
+  readonly #fd: number;
+  readonly #poll: UvPoll;
+  readonly #events = new Uint32Array(mostEvents * eventWords);
+  readonly #eventBytes = new Uint8Array(this.#events.buffer);
+  readonly #event = new Int32Array(eventWords);
+  readonly #change = new Uint8Array(this.#event.buffer);
+  /** By descriptor. */
+  readonly #listeners: (ReadyListener | undefined)[] = [];
+  readonly #generations: number[] = [];
+  #size = 0;
+  #generation = 0;
+  #again: ReadyListener[] = [];
+  readonly #runAgain = (): void => this.#callAgain();
+
+  constructor() {
+    this.#fd = checked("epoll_create1", libc().epollCreate(EPOLL_CLOEXEC));
+    this.#poll = new UvPoll(this.#fd, () => this.#dispatch());
+    this.#poll.want(UV_READABLE);
+    this.#poll.keepAlive(false);
+  }
+
+  /** Changes of these events are told from now on, also what is there already. */
+  add(fd: number, events: number, listener: ReadyListener): void {
+    this.#generation = (this.#generation + 1) | 0;
+    this.#control(EPOLL_CTL_ADD, fd, events | EPOLLET, this.#generation);
+    this.#listeners[fd] = listener;
+    this.#generations[fd] = this.#generation;
+    if (this.#size++ === 0) this.#poll.keepAlive(true);
+  }
+
+  /** Other events, another listener; what is there already is told once more. */
+  change(fd: number, events: number, listener: ReadyListener): void {
+    this.#control(EPOLL_CTL_MOD, fd, events | EPOLLET, this.#generations[fd] ?? 0);
+    this.#listeners[fd] = listener;
+  }
+
+  /** Call before the descriptor is closed, and close it then: the kernel forgets it by itself. */
+  remove(fd: number): void {
+    if (this.#listeners[fd] === undefined) return;
+    this.#listeners[fd] = undefined;
+    if (--this.#size === 0) this.#poll.keepAlive(false);
+  }
+
+  /** Calls this listener in the next turn, with no events. */
+  callAgain(listener: ReadyListener): void {
+    if (this.#again.push(listener) === 1) setImmediate(this.#runAgain);
+  }
+
+  #control(operation: number, fd: number, events: number, generation: number): void {
+    const event = this.#event;
+    event[0] = events;
+    event[datumWord] = fd;
+    event[datumWord + 1] = generation;
+    checked("epoll_ctl", libc().epollControl(this.#fd, operation, fd, this.#change));
+  }
+
+  #dispatch(): void {
+    const count = libc().epollWait(this.#fd, this.#eventBytes, mostEvents, 0);
+    const words = this.#events;
+    for (let i = 0; i < count; i++) {
+      const at = i * eventWords;
+      const fd = words[at + datumWord] ?? 0;
+      // An earlier event of this round may have closed it, and the next connection may have got its number.
+      if (this.#generations[fd] !== ((words[at + datumWord + 1] ?? 0) | 0)) continue;
+      this.#listeners[fd]?.ready(words[at] ?? 0);
+    }
+    endTurn();
+  }
+
+  #callAgain(): void {
+    const list = this.#again;
+    this.#again = [];
+    for (const listener of list) listener.ready(0);
+    endTurn();
+  }
+}
+
+let ofThread: Epoll | undefined;
+
+/** The one of the calling thread. */
+export function threadEpoll(): Epoll {
+  ofThread ??= new Epoll();
+  return ofThread;
+}

@@ -1,0 +1,140 @@
+/**
+ * `uv_poll`, the part of libuv that the Node binary exports to native addons: a descriptor that Node itself cannot adopt is
+ * watched on Node's own loop, without a thread, a signal or a polling interval.
+ *
+ * A callback from C runs outside any JavaScript frame: no promise goes on after it. So it does no more than ask for an
+ * immediate, which runs in the same turn of the loop.
+ */
+import { isMainThread } from "node:worker_threads";
+import koffi from "koffi";
+import { SystemCallError } from "./errno.ts";
+
+const UV_HANDLE_POLL = 8;
+export const UV_READABLE = 1;
+export const UV_WRITABLE = 2;
+
+interface Libuv {
+  readonly loop: unknown;
+  readonly handleBytes: number;
+  readonly init: (loop: unknown, handle: unknown, fd: number) => number;
+  readonly start: (handle: unknown, events: number, callback: bigint) => number;
+  readonly stop: (handle: unknown) => number;
+  readonly ref: (handle: unknown) => void;
+  readonly unref: (handle: unknown) => void;
+  readonly close: (handle: unknown, callback: bigint) => void;
+  readonly onPoll: bigint;
+  readonly onClosed: bigint;
+}
+
+let bound: Libuv | undefined;
+/** Open handles by their address: one callback serves all of them. */
+const open = new Map<number, UvPoll>();
+/** Handles on their way out, kept until libuv lets go of them. */
+const closing = new Map<number, unknown>();
+
+function libuv(): Libuv {
+  bound ??= bindLibuv();
+  return bound;
+}
+
+function bindLibuv(): Libuv {
+  const library = koffi.load(null);
+  const poll = koffi.pointer(koffi.proto("void AmbitPollCallback(intptr_t, int, int)"));
+  const closed = koffi.pointer(koffi.proto("void AmbitCloseCallback(intptr_t)"));
+  return {
+    loop: loopOf(library),
+    handleBytes: Number(library.func("size_t uv_handle_size(int)")(UV_HANDLE_POLL)),
+    init: library.func("int uv_poll_init(void *, void *, int)"),
+    start: library.func("int uv_poll_start(void *, int, void *)"),
+    stop: library.func("int uv_poll_stop(void *)"),
+    ref: library.func("void uv_ref(void *)"),
+    unref: library.func("void uv_unref(void *)"),
+    close: library.func("void uv_close(void *, void *)"),
+    onPoll: koffi.register((address: number | bigint, status: number, events: number): void => {
+      open.get(Number(address))?.noteEvents(status, events);
+    }, poll),
+    onClosed: koffi.register((address: number | bigint): void => {
+      setImmediate(release, Number(address));
+    }, closed),
+  };
+}
+
+function release(address: number): void {
+  const handle = closing.get(address);
+  closing.delete(address);
+  if (handle !== undefined) koffi.free(handle);
+}
+
+/** The main thread's loop has a C function of its own; another thread's is known to Node alone, under a C++ name. */
+function loopOf(library: ReturnType<typeof koffi.load>): unknown {
+  if (isMainThread) return library.func("void *uv_default_loop()")();
+  const isolate: unknown = library.func("void *_ZN2v87Isolate10GetCurrentEv()")();
+  return library.func("void *_ZN4node19GetCurrentEventLoopEPN2v87IsolateE(void *)")(isolate);
+}
+
+export class UvPoll {
+  readonly #uv: Libuv;
+  readonly #handle: unknown;
+  readonly #address: number;
+  readonly #onReady: (events: number) => void;
+  readonly #deliver = (): void => this.#delivered();
+  #events = 0;
+  #state: "open" | "closed" = "open";
+
+  /**
+   * `fd` must be non-blocking, and must stay open until this is closed. `onReady` gets UV_READABLE and UV_WRITABLE, and is
+   * called again each turn as long as that is so.
+   */
+  constructor(fd: number, onReady: (events: number) => void) {
+    this.#uv = libuv();
+    this.#onReady = onReady;
+    this.#handle = koffi.alloc("uint8_t", this.#uv.handleBytes);
+    const status = this.#uv.init(this.#uv.loop, this.#handle, fd);
+    if (status < 0) {
+      koffi.free(this.#handle);
+      throw new SystemCallError("uv_poll_init", -status);
+    }
+    this.#address = Number(koffi.address(this.#handle));
+    open.set(this.#address, this);
+  }
+
+  /** Which events are wanted from now on; 0 for none. Returns 0, or the errno. */
+  want(events: number): number {
+    if (this.#state === "closed") return 0;
+    const status =
+      events === 0
+        ? this.#uv.stop(this.#handle)
+        : this.#uv.start(this.#handle, events, this.#uv.onPoll);
+    return status < 0 ? -status : 0;
+  }
+
+  /** Whether it keeps the process alive. */
+  keepAlive(wanted: boolean): void {
+    if (this.#state === "closed") return;
+    if (wanted) this.#uv.ref(this.#handle);
+    else this.#uv.unref(this.#handle);
+  }
+
+  /** Must come before the descriptor is closed. Idempotent. */
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    open.delete(this.#address);
+    closing.set(this.#address, this.#handle);
+    this.#uv.stop(this.#handle);
+    this.#uv.close(this.#handle, this.#uv.onClosed);
+  }
+
+  /** Only for the callback from C. */
+  noteEvents(status: number, events: number): void {
+    if (this.#events === 0) setImmediate(this.#deliver);
+    // A failing descriptor wakes both sides; their next system call tells the reason.
+    this.#events |= status < 0 ? UV_READABLE | UV_WRITABLE : events;
+  }
+
+  #delivered(): void {
+    const events = this.#events;
+    this.#events = 0;
+    if (this.#state === "open") this.#onReady(events);
+  }
+}
