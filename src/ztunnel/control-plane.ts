@@ -2,7 +2,6 @@
 import type { Clock } from "../shared/base/clock.ts";
 import { MeshError } from "../shared/base/errors.ts";
 import { CaClient } from "../shared/identity/ca-client.ts";
-import { RevocationFile, type TlsRole } from "../shared/identity/revocation.ts";
 import type { SecretWatcher } from "../shared/identity/secret-manager.ts";
 import { SecretManager } from "../shared/identity/secret-manager.ts";
 import type { CertificateAuthority, SecretSource } from "../shared/identity/secret-source.ts";
@@ -13,8 +12,7 @@ import { XdsClient } from "../shared/xds/delta-client.ts";
 import { openDeltaStream } from "../shared/xds/delta-stream.ts";
 import type { XdsEvents, XdsSink } from "../shared/xds/types.ts";
 import type { ZtunnelConfig } from "./config.ts";
-import type { TrafficMetrics } from "./telemetry/metrics.ts";
-import type { Reporter } from "./telemetry/traffic.ts";
+import { openRevocation, type RevocationMetrics } from "./revocation.ts";
 import { xdsNode } from "./xds-node.ts";
 
 export interface ControlPlaneDeps {
@@ -51,38 +49,6 @@ const noAuthority: CertificateAuthority = {
 export interface CertificateDeps extends ControlPlaneDeps {
   readonly metrics: RevocationMetrics;
   readonly watcher: SecretWatcher | undefined;
-}
-
-/** Count peers refused or cut because their certificate is revoked, and connections that cannot be looked up in the lists. */
-export type RevocationMetrics = Pick<TrafficMetrics, "crlRejections" | "crlUntracked">;
-
-export interface RevocationOptions {
-  /** CRL_PATH. */
-  readonly crlPath: string | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: RevocationMetrics;
-}
-
-function reporterOf(role: TlsRole): Reporter {
-  return role === "client" ? "source" : "destination";
-}
-
-/** Undefined without a file. */
-export function openRevocation(options: RevocationOptions): RevocationFile | undefined {
-  const { crlPath, clock, log, metrics } = options;
-  if (crlPath === undefined) return undefined;
-  return new RevocationFile({
-    path: crlPath,
-    clock,
-    log,
-    onRejected: (role) => {
-      metrics.crlRejections(reporterOf(role)).value++;
-    },
-    onUntracked: (role) => {
-      metrics.crlUntracked(reporterOf(role)).value++;
-    },
-  });
 }
 
 export interface Certificates {
