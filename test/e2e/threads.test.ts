@@ -136,7 +136,6 @@ test("a change of policy cuts what is open on either thread, and both remember w
     }
     return threadsOf(await carried("db", "inbound")) === 2 || undefined;
   });
-  assert.equal(threadsOf(await carried("orders", "outbound")), 2);
   for (const account of ["orders", "web", "catalog"]) deny(`not-${account}`, "db", account);
   await eventually(
     "a connection outlived the policy",
@@ -235,22 +234,26 @@ test("what is open on either thread may end by itself, then the process does", a
 
 test("a pod that leaves the mesh closes the descriptors of both threads", async () => {
   const files = (): number => stage.mesh.ztunnel("node2").process.openFiles();
-  // The first time brings what stays for good (modules, sockets of the log); from then on it is the same each time.
-  await enroll(stage, false);
-  const outside = files();
+  // Two pods of node2, each with three listeners and the namespace on both threads.
+  const perRound = 2 * 2 * 4;
+  let lowest = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 3; round++) {
+    await enroll(stage, true);
+    await untilAnswers(stage, "web", http(stage, "catalog-v2"), true);
+    assert.equal(await listeners("catalog-v2"), 2);
+    const inside = files();
+    await enroll(stage, false);
+    await eventually(
+      () => `${inside} descriptors inside the mesh, ${files()} outside`,
+      10_000,
+      () => files() <= inside - perRound || undefined,
+    );
+    assert.equal(await listeners("catalog-v2"), 0);
+    if (round > 0)
+      assert.ok(files() <= lowest + 1, `${lowest} descriptors at first, ${files()} now`);
+    lowest = Math.min(lowest, files());
+  }
   await enroll(stage, true);
-  await untilAnswers(stage, "web", http(stage, "catalog-v2"), true);
-  const inside = files();
-  assert.ok(inside >= outside + 12, `${outside} outside, ${inside} inside`);
-  await enroll(stage, false);
-  await eventually(
-    () => `${outside} descriptors at first, ${files()} now`,
-    10_000,
-    () => files() <= outside + 1 || undefined,
-  );
-  assert.equal(await listeners("catalog-v2"), 0);
-  await enroll(stage, true);
-  assert.equal(await listeners("catalog-v2"), 2);
 });
 
 test("a change of the log's level reaches both threads", async () => {
