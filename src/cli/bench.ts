@@ -1,69 +1,38 @@
 /** `ambit bench`: what the mesh costs on this machine, against none, against sidecars, and against the reference. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, Option } from "commander";
+import { systemClock } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
 import { describeEnvironment } from "./bench/environment.ts";
 import { summarize } from "./bench/figures.ts";
 import { runInside } from "./bench/inside.ts";
+import { driveGrpc, type GrpcWork, serveGrpc } from "./bench/loads/grpc-peer.ts";
+import { runMicro } from "./bench/micro/run.ts";
+import {
+  type BenchOptions,
+  contentsOf,
+  fullScope,
+  listOf,
+  positive,
+  quickScope,
+} from "./bench/options.ts";
 import { type RunOutcome, runPlan } from "./bench/outside.ts";
-import { type PlanOptions, planRuns, type StackChoice } from "./bench/plan.ts";
+import { type PlanOptions, parseContent, planRuns, type StackChoice } from "./bench/plan.ts";
+import { callOf, commandOf } from "./bench/report/commands.ts";
 import { renderHtml } from "./bench/report/html.ts";
+import { microTable } from "./bench/report/micro.ts";
 import type { Report } from "./bench/report/report.ts";
+import { renderSummary } from "./bench/report/summary.ts";
 import { renderTable } from "./bench/report/table.ts";
 import { renderVersions } from "./bench/report/versions.ts";
-import {
-  type LoadName,
-  loadNames,
-  type RunSpec,
-  type StackName,
-  stackNames,
-} from "./bench/spec.ts";
+import { loadNames, type RunSpec, stackNames } from "./bench/spec.ts";
 import { envoyBinary } from "./bench/stacks/sidecars.ts";
 import { buildVersion } from "./bench/versions.ts";
 import { CommandFailure, type CommandIo } from "./command.ts";
 import { probeSandbox, SandboxUnavailable } from "./world/sandbox.ts";
 
-interface Options {
-  readonly quick?: boolean;
-  readonly stacks?: readonly StackName[];
-  readonly loads?: readonly LoadName[];
-  readonly rounds?: number;
-  readonly seconds?: number;
-  readonly out: string;
-  readonly compare?: string;
-  readonly inside?: string;
-}
-
-const TOOLS = ["ip", "nft", "nginx", "iperf3", "wrk", "h2load", "curl", "ss"];
-
-function listOf<T extends string>(
-  names: readonly T[],
-  what: string,
-): (text: string) => readonly T[] {
-  return (text) =>
-    text.split(",").map((name) => {
-      const found = names.find((candidate) => candidate === name);
-      if (found === undefined) throw new InvalidArgumentError(`${what} are: ${names.join(", ")}`);
-      return found;
-    });
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError("a positive whole number");
-  return value;
-}
-
-const quickLoads: readonly LoadName[] = [
-  "bulk-1",
-  "bulk-4",
-  "http-1",
-  "http-32",
-  "connections",
-  "beside-bulk",
-];
+const TOOLS = ["ip", "nft", "nginx", "iperf3", "wrk", "h2load", "curl", "ss", "timeout"];
 
 function ownProgram(): readonly string[] {
   return [process.execPath, ...process.execArgv, process.argv[1] ?? ""];
@@ -77,7 +46,7 @@ interface Absent {
 /** The stacks that can be had here; the others with the reason why not. */
 function chooseStacks(
   io: CommandIo,
-  options: Options,
+  options: BenchOptions,
 ): { readonly stacks: readonly StackChoice[]; readonly absent: readonly Absent[] } {
   const stacks: StackChoice[] = [];
   const absent: Absent[] = [];
@@ -91,23 +60,34 @@ function chooseStacks(
   return { stacks, absent };
 }
 
-function planOptions(options: Options, stacks: readonly StackChoice[]): PlanOptions {
-  const quick = options.quick === true;
+/** How the programs that ambit is compared with say their versions. */
+function peersOf(io: CommandIo): readonly (readonly [string, string])[] {
+  const envoy = envoyBinary(io.env);
+  const ztunnel = io.env["ZTUNNEL_BIN"];
+  return [
+    ...(envoy === undefined ? [] : ([[envoy, "--version"]] as const)),
+    ...(ztunnel ? ([[ztunnel, "version"]] as const) : []),
+  ];
+}
+
+function planOptions(options: BenchOptions, stacks: readonly StackChoice[]): PlanOptions {
+  const scope = options.quick === true ? quickScope : fullScope(loadNames);
+  const { sideRounds, warmUpMs, idleConnections } = scope;
+  // Who names loads or stacks wants these and nothing beside them.
+  const isPart = options.loads !== undefined || options.stacks !== undefined;
+  const rounds = options.rounds ?? scope.rounds;
   return {
+    own: ownProgram(),
     stacks,
-    loads: options.loads ?? (quick ? quickLoads : loadNames),
-    rounds: options.rounds ?? (quick ? 2 : 5),
-    seconds: options.seconds ?? (quick ? 1 : 4),
-    idleConnections: 10_000,
-    contents: quick
-      ? []
-      : [
-          { policies: 100, workloads: 0 },
-          { policies: 10_000, workloads: 0 },
-          { policies: 1, workloads: 100 },
-          { policies: 1, workloads: 10_000 },
-          { policies: 1, workloads: 100_000 },
-        ],
+    loads: options.loads ?? scope.loads,
+    rounds,
+    sideRounds: options.loads === undefined ? Math.min(rounds, sideRounds) : rounds,
+    seconds: options.seconds ?? scope.seconds,
+    warmUpMs,
+    idleConnections,
+    contents:
+      options.contents ??
+      (isPart ? [] : scope.contents.flatMap((text) => parseContent(text) ?? [])),
   };
 }
 
@@ -120,57 +100,84 @@ async function measureInside(spec: RunSpec): Promise<RunOutcome> {
   }
 }
 
-/** Two stacks: ambit as it was at a commit, and as it is. */
-async function compareVersions(io: CommandIo, options: Options, ref: string): Promise<void> {
+/** Ambit as it was at a commit beside ambit as it is: L4 alone, or the stacks that were named. */
+async function compareVersions(io: CommandIo, options: BenchOptions, ref: string): Promise<void> {
   const kind = sandboxKind();
   const own = ownProgram();
   const old = await buildVersion(ref, own.at(-1) ?? "").catch((thrown: unknown) => {
     throw new CommandFailure(`Cannot build ${ref}: ${describeError(thrown)}`, { cause: thrown });
   });
   try {
-    const stacks = [
-      { stack: "ambit", variant: old.commit, program: [...own.slice(0, -1), old.bundle] },
-      { stack: "ambit", variant: "now", program: own },
-    ] as const;
+    const stacks = (options.stacks ?? ["ambit"]).flatMap((stack): StackChoice[] => [
+      { stack, variant: old.commit, program: [...own.slice(0, -1), old.bundle] },
+      { stack, variant: "now", program: own },
+    ]);
     const plan = { ...planOptions(options, stacks), contents: [] };
-    const { results, absent } = await runPlan(io, kind, own, planRuns(plan));
-    const [before, now] = [old.commit, "now"].map((variant) =>
-      summarize(results).find((figures) => figures.variant === variant),
-    );
-    if (before === undefined || now === undefined)
-      throw new CommandFailure(`Cannot compare: ${absent.map(({ reason }) => reason).join("; ")}`);
-    io.stdout(renderVersions(before, now));
+    const { results, absent } = await runPlan(io, kind, planRuns(plan));
+    const figures = summarize(results);
+    for (const stack of new Set(stacks.map((choice) => choice.stack))) {
+      const [before, now] = [old.commit, "now"].map((variant) =>
+        figures.find((candidate) => candidate.stack === stack && candidate.variant === variant),
+      );
+      if (before === undefined || now === undefined)
+        throw new CommandFailure(
+          `Cannot compare ${stack}: ${absent.map(({ reason }) => reason).join("; ")}`,
+        );
+      io.stdout(renderVersions(before, now));
+    }
+    for (const { what, reason } of absent) io.stdout(`not measured: ${what}: ${reason}\n`);
   } finally {
     old.remove();
   }
 }
 
-async function run(io: CommandIo, options: Options): Promise<void> {
-  if (options.compare !== undefined) return compareVersions(io, options, options.compare);
-  if (options.inside !== undefined) {
-    process.send?.(await measureInside(JSON.parse(options.inside) as RunSpec));
-    return;
-  }
+async function measureAll(io: CommandIo, options: BenchOptions): Promise<void> {
+  const startedMs = systemClock.monotonicMs();
   const kind = sandboxKind();
   const { stacks, absent } = chooseStacks(io, options);
   const plan = planOptions(options, stacks);
-  const environment = describeEnvironment();
-  const outcome = await runPlan(io, kind, ownProgram(), planRuns(plan));
+  const call = callOf(io.env);
+  const environment = describeEnvironment(peersOf(io));
+  const outcome = await runPlan(io, kind, planRuns(plan));
+  const isPart = options.loads !== undefined || options.stacks !== undefined;
   const report: Report = {
     takenAt: environment.takenAt,
-    command: `npm run bench${process.argv.length > 3 ? ` -- ${process.argv.slice(3).join(" ")}` : ""}`,
+    command: commandOf(
+      call,
+      process.argv.slice(3),
+      stacks.map(({ stack }) => stack),
+    ),
+    call,
     environment,
     rounds: plan.rounds,
     secondsPerLoad: plan.seconds,
+    warmUpMs: plan.warmUpMs,
+    idleConnections: plan.idleConnections,
+    tookSeconds: Math.round((systemClock.monotonicMs() - startedMs) / 1_000),
     stacks: summarize(outcome.results),
+    micro: isPart ? [] : runMicro(options.quick === true ? "quick" : "full"),
     absent: [...absent, ...outcome.absent],
     results: outcome.results,
   };
   mkdirSync(options.out, { recursive: true });
   writeFileSync(join(options.out, "report.json"), `${JSON.stringify(report, undefined, 2)}\n`);
   writeFileSync(join(options.out, "report.html"), renderHtml(report));
+  writeFileSync(join(options.out, "summary.md"), renderSummary(report));
   io.stdout(renderTable(report));
   io.stderr(`ambit bench: ${join(options.out, "report.json")} and report.html are written\n`);
+}
+
+async function run(io: CommandIo, part: string | undefined, options: BenchOptions): Promise<void> {
+  const { compare, inside, grpcServer, grpcClient } = options;
+  if (part === "micro") io.stdout(microTable(runMicro("full")));
+  else if (inside !== undefined) process.send?.(await measureInside(JSON.parse(inside) as RunSpec));
+  else if (grpcServer !== undefined) await serveGrpc(grpcServer);
+  else if (grpcClient !== undefined)
+    io.stdout(
+      `${JSON.stringify(await driveGrpc(JSON.parse(grpcClient) as GrpcWork, io.stdout))}\n`,
+    );
+  else if (compare !== undefined) await compareVersions(io, options, compare);
+  else await measureAll(io, options);
 }
 
 function sandboxKind(): ReturnType<typeof probeSandbox> {
@@ -185,16 +192,28 @@ function sandboxKind(): ReturnType<typeof probeSandbox> {
 
 export function build(io: CommandIo): Command {
   return new Command()
-    .option("--quick", "fewer loads, shorter: under three minutes")
+    .addArgument(
+      new Argument("[part]", "micro: single functions, without any process or network").choices([
+        "micro",
+      ]),
+    )
+    .option("--quick", "fewer loads, shorter, one round: under three minutes")
     .option("--stacks <names>", `of ${stackNames.join(", ")}`, listOf(stackNames, "stacks"))
     .option("--loads <names>", `of ${loadNames.join(", ")}`, listOf(loadNames, "loads"))
     .option("--rounds <n>", "how often every stack is brought up", positive)
-    .option("--seconds <n>", "how long each load runs", positive)
+    .option("--seconds <n>", "how long each load is measured", positive)
+    .option(
+      "--contents <sizes>",
+      "larger meshes for ambit, by policies and workloads: 100p,10000w; or none",
+      contentsOf,
+    )
     .option(
       "--compare <git ref>",
       "ambit as it was then beside ambit as it is now, and nothing else",
     )
     .option("--out <folder>", "where the reports go", "bench")
     .addOption(new Option("--inside <spec>").hideHelp())
-    .action((options: Options) => run(io, options));
+    .addOption(new Option("--grpc-server <port>").argParser(positive).hideHelp())
+    .addOption(new Option("--grpc-client <work>").hideHelp())
+    .action((part: string | undefined, options: BenchOptions) => run(io, part, options));
 }

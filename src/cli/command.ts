@@ -10,6 +10,8 @@ export interface CommandIo {
   readonly shutdown: AbortSignal;
   /** Second SIGINT aborts this: end at once. */
   readonly kill: AbortSignal;
+  /** The program itself: another thread of it begins there. */
+  readonly entry: URL;
 }
 
 /** A command module. `build` returns the command whose action does the work; it may return a promise. */

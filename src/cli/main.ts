@@ -56,7 +56,7 @@ function helpText(): string {
 }
 
 /** The real process: its environment, streams and signals. */
-export function systemIo(): CommandIo {
+export function systemIo(entry: URL): CommandIo {
   const shutdown = new AbortController();
   const kill = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -71,6 +71,7 @@ export function systemIo(): CommandIo {
     stderr: (text) => process.stderr.write(text),
     shutdown: shutdown.signal,
     kill: kill.signal,
+    entry,
   };
 }
 

@@ -7,6 +7,7 @@ import { runZtunnel } from "../ztunnel/app.ts";
 import { loadConfig } from "../ztunnel/config.ts";
 import type { CommandIo } from "./command.ts";
 import { readText, runProxyProcess, VERSION } from "./proxy-process.ts";
+import { threadStarter } from "./thread-starter.ts";
 
 async function run(io: CommandIo): Promise<void> {
   const config = loadConfig({
@@ -22,6 +23,7 @@ async function run(io: CommandIo): Promise<void> {
       random: Math.random,
       writeLog,
       version: VERSION,
+      startThread: threadStarter(io.entry),
       shutdown: io.shutdown,
       kill: io.kill,
     }),

@@ -19,6 +19,7 @@ import { verifyPrivileges } from "../shared/os/privileges.ts";
 import { createLogger, LogFilter, type Logger } from "../shared/telemetry/logger.ts";
 import { Metrics } from "../shared/telemetry/metrics.ts";
 import type { XdsClient } from "../shared/xds/delta-client.ts";
+import type { XdsSink } from "../shared/xds/types.ts";
 import type { DumpSources } from "./admin/config-dump.ts";
 import { ztunnelRoutes } from "./admin/routes.ts";
 import type { ZtunnelConfig } from "./config.ts";
@@ -26,16 +27,17 @@ import { type Certificates, createCertificates, createXdsClient } from "./contro
 import { WorkloadManager } from "./inpod/workload-manager.ts";
 import { runZdsClient } from "./inpod/zds-client.ts";
 import { loadLocalState, localStateView } from "./local-state.ts";
+import { createNodeScope } from "./node-scope.ts";
 import { PodProxies } from "./pod-factory.ts";
-import { DecisionRing } from "./proxy/decisions.ts";
+import { type DecisionSource, newestOf } from "./proxy/decisions.ts";
 import type { RunningPodProxy } from "./proxy/pod-proxy.ts";
-import { createHostnameResolver } from "./proxy/resolve-hostname.ts";
-import { illegalPorts } from "./proxy/route.ts";
-import { type NodeScope, socketOptions } from "./proxy/scope.ts";
+import type { NodeScope } from "./proxy/scope.ts";
 import { createDnsMetrics } from "./telemetry/dns-metrics.ts";
 import { createZtunnelMetrics, type ZtunnelMetrics } from "./telemetry/metrics.ts";
 import { TrafficReporter } from "./telemetry/report.ts";
 import { createRuntimeMetrics } from "./telemetry/runtime-metrics.ts";
+import { Crew } from "./threads/crew.ts";
+import type { StartThread } from "./threads/port.ts";
 
 export interface ZtunnelDeps {
   readonly config: ZtunnelConfig;
@@ -44,6 +46,8 @@ export interface ZtunnelDeps {
   /** Takes finished log lines. */
   readonly writeLog: (line: string) => void;
   readonly version: string;
+  /** Starts another thread of this program, for the data path. */
+  readonly startThread: StartThread;
   /** Aborts: drain and end. */
   readonly shutdown: AbortSignal;
   /** Aborts: end at once. */
@@ -63,6 +67,8 @@ interface Core {
   readonly local: MeshUpdate;
   readonly xds: XdsClient | undefined;
   readonly certificates: Certificates;
+  /** The other threads of the data path; undefined when this one is alone. */
+  readonly crew: Crew | undefined;
   readonly node: NodeScope;
   readonly proxies: PodProxies;
   readonly manager: WorkloadManager | undefined;
@@ -79,41 +85,53 @@ function createCore(deps: ZtunnelDeps, local: MeshUpdate): Core {
   const metrics = createZtunnelMetrics(registry, config.istioVersion ?? "unknown");
   const readiness = new Readiness();
   const store = new MeshStore({ localNode: config.localNode });
+  const threads = dataPathThreads(config, logger);
+  const crew =
+    threads === 1
+      ? undefined
+      : new Crew(
+          {
+            config,
+            clock,
+            startThread: deps.startThread,
+            filter,
+            writeLog: deps.writeLog,
+            services: {
+              certificate: (identity, priority) => certificates.secrets.fetch(identity, priority),
+              demand: async (key) => xds?.demand(key),
+            },
+          },
+          threads - 1,
+        );
+  const sink: XdsSink = {
+    apply: (update) => {
+      store.apply(update);
+      crew?.apply(update);
+    },
+  };
   const control = { config, store, clock, logger, events: metrics.xds, random };
-  const xds = createXdsClient(control);
-  const certificates = createCertificates({
-    ...control,
-    onRevokedPeer: (side) => {
-      metrics.crlRejections(side).value++;
-    },
-    onUntrackedPeer: (side) => {
-      metrics.crlUntracked(side).value++;
-    },
-  });
+  const xds = createXdsClient(control, sink);
+  const certificates = createCertificates({ ...control, metrics, watcher: crew });
   // After the certificates listen: identities of this node are announced by the store.
-  store.apply(local);
+  sink.apply(local);
   const reporter = new TrafficReporter(metrics, logger.scope("access"), clock);
   registry.beforeRender(() => reporter.flush());
-  createRuntimeMetrics(registry, { openConnections: () => reporter.openConnections });
-  const node: NodeScope = {
+  createRuntimeMetrics(registry, reporter, threads);
+  if (crew !== undefined) registry.beforeRender(() => crew.collectMetrics(registry));
+  const node = createNodeScope({
     config,
     store,
     secrets: certificates.secrets,
     reporter,
-    decisions: new DecisionRing(config.decisionRingSize),
     demand:
       xds !== undefined && config.xdsOnDemand
         ? (key, signal) => xds.demand(key, signal)
         : undefined,
-    resolveHostname: createHostnameResolver(clock, config.ipv6Enabled),
-    illegalPorts: illegalPorts({ socks5: config.socks5 }),
-    sockets: socketOptions(config),
-    logger: logger.scope("proxy"),
-    policyLogger: logger.scope("rbac"),
+    logger,
     clock,
     random,
-  };
-  const proxies = new PodProxies(node, createDnsMetrics(registry));
+  });
+  const proxies = new PodProxies(node, createDnsMetrics(registry), crew);
   const manager =
     config.proxyMode === "shared"
       ? new WorkloadManager({
@@ -134,10 +152,21 @@ function createCore(deps: ZtunnelDeps, local: MeshUpdate): Core {
     local,
     xds,
     certificates,
+    crew,
     node,
     proxies,
     manager,
   };
+}
+
+/** Several threads listen on the same ports of a pod, which takes SO_REUSEPORT. */
+function dataPathThreads({ numWorkerThreads, inpodPortReuse }: ZtunnelConfig, logger: Logger) {
+  if (inpodPortReuse || numWorkerThreads === 1) return numWorkerThreads;
+  logger.warn("one thread moves the bytes: several cannot listen on a port of their own", {
+    wanted: numWorkerThreads,
+    INPOD_PORT_REUSE: false,
+  });
+  return 1;
 }
 
 function podMetrics({ pods }: ZtunnelMetrics) {
@@ -166,17 +195,26 @@ function dumpSources(core: Core): DumpSources {
     certificates: () => certificates.secrets.snapshot(),
     pods:
       manager &&
-      (() => [
-        ...proxies.states(),
+      (async () => [
+        ...(await proxies.states()),
         ...[...manager.state.pending.values()].map(({ uid, info }) => ({
           uid,
           state: "Pending" as const,
           info,
-          connections: undefined,
+          connections: [],
         })),
       ]),
     version: deps.version,
     staticConfig: localStateView(core.local),
+  };
+}
+
+/** Of all threads. */
+function decisionsOf({ node, crew }: Core): DecisionSource {
+  if (crew === undefined) return node.decisions;
+  return {
+    latest: async (count) =>
+      newestOf([...node.decisions.latest(count), ...(await crew.decisions(count))], count),
   };
 }
 
@@ -185,7 +223,7 @@ async function startAdmin(core: Core, quit: () => void): Promise<readonly AdminS
   const { config, clock } = core.deps;
   const routes = {
     ...operatorRoutes({ filter: core.filter, defaultFilter: config.logFilter, clock, quit }),
-    ...ztunnelRoutes(dumpSources(core), core.node.decisions, core.node.resolveHostname),
+    ...ztunnelRoutes(dumpSources(core), decisionsOf(core), core.node.resolveHostname),
   };
   const anyHost = config.ipv6Enabled ? ["::"] : ["0.0.0.0"];
   const servers: AdminServer[] = [];
@@ -250,7 +288,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
   const { config, clock } = deps;
   const core = createCore(deps, await loadLocalState(config.localXds));
-  const { logger, readiness, xds } = core;
+  const { logger, readiness, xds, crew } = core;
   raiseFileLimit();
   if (config.proxyMode === "shared" && config.packetMark !== undefined)
     verifyPrivileges(config.packetMark);
@@ -266,30 +304,37 @@ export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
   const xdsRun = xds?.run(everything.signal);
   let own: readonly RunningPodProxy[] = [];
   try {
-    const began = await Promise.race([xds?.synced ?? Promise.resolve(), aborted(stop)]);
-    void began;
+    const began = Promise.all([xds?.synced, crew?.up()]);
+    await unlessLost(crew, Promise.race([began, aborted(stop)]));
     if (!stop.aborted) {
       // The start and the decoding of a large mesh leave as much garbage as state, and no connection is served yet.
       collectGarbage();
+      crew?.settle();
       synced.release();
       own = await startOwnProxies(core);
       proxyStarted.release();
       dnsStarted?.release();
       const stopReady = onReady(core);
-      await Promise.race([serveZds(core, zds.signal), aborted(stop)]);
+      await unlessLost(crew, Promise.race([serveZds(core, zds.signal), aborted(stop)]));
       stopReady();
     }
     logger.info("shutting down", { deadline: `${config.selfTerminationDeadlineMs}ms` });
-    await drain(core, own, zds);
+    await unlessLost(crew, drain(core, own, zds));
   } finally {
     zds.abort(new Error("shutting down"));
     everything.abort(new Error("shutting down"));
     for (const proxy of own) proxy.stop();
+    await crew?.close();
     core.certificates.close();
     await xdsRun;
     await Promise.all(admin.map((server) => server.close()));
     await clock.sleep(0);
   }
+}
+
+/** The work's end, or the loss of a thread if that comes first. */
+function unlessLost(crew: Crew | undefined, work: Promise<unknown>): Promise<unknown> {
+  return crew === undefined ? work : Promise.race([work, crew.lost]);
 }
 
 /** Announces readiness each time; from the first time on the process is kept small. Returns the way to stop. */

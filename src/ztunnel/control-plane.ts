@@ -2,7 +2,7 @@
 import type { Clock } from "../shared/base/clock.ts";
 import { MeshError } from "../shared/base/errors.ts";
 import { CaClient } from "../shared/identity/ca-client.ts";
-import { RevocationFile, type TlsRole } from "../shared/identity/revocation.ts";
+import type { SecretWatcher } from "../shared/identity/secret-manager.ts";
 import { SecretManager } from "../shared/identity/secret-manager.ts";
 import type { CertificateAuthority, SecretSource } from "../shared/identity/secret-source.ts";
 import { tlsSettings } from "../shared/identity/tls-context.ts";
@@ -10,9 +10,9 @@ import type { MeshStore } from "../shared/model/store.ts";
 import type { Logger } from "../shared/telemetry/logger.ts";
 import { XdsClient } from "../shared/xds/delta-client.ts";
 import { openDeltaStream } from "../shared/xds/delta-stream.ts";
-import type { XdsEvents } from "../shared/xds/types.ts";
+import type { XdsEvents, XdsSink } from "../shared/xds/types.ts";
 import type { ZtunnelConfig } from "./config.ts";
-import type { Reporter } from "./telemetry/traffic.ts";
+import { openRevocation, type RevocationMetrics } from "./revocation.ts";
 import { xdsNode } from "./xds-node.ts";
 
 export interface ControlPlaneDeps {
@@ -25,8 +25,8 @@ export interface ControlPlaneDeps {
 }
 
 /** Undefined when xDS is switched off. */
-export function createXdsClient(deps: ControlPlaneDeps): XdsClient | undefined {
-  const { config, clock, store, events } = deps;
+export function createXdsClient(deps: ControlPlaneDeps, sink: XdsSink): XdsClient | undefined {
+  const { config, clock, events } = deps;
   const endpoint = config.xds;
   if (endpoint === undefined) return undefined;
   return new XdsClient(
@@ -34,7 +34,7 @@ export function createXdsClient(deps: ControlPlaneDeps): XdsClient | undefined {
       open: (handlers) => openDeltaStream(endpoint, clock, handlers),
       clock,
       logger: deps.logger.scope("xds"),
-      sink: store,
+      sink,
       events,
     },
     { node: xdsNode(config), onDemand: config.xdsOnDemand },
@@ -47,27 +47,8 @@ const noAuthority: CertificateAuthority = {
 };
 
 export interface CertificateDeps extends ControlPlaneDeps {
-  /** Counts a peer refused or cut because its certificate is revoked. */
-  readonly onRevokedPeer: (reporter: Reporter) => void;
-  /** Counts a connection whose peer's certificate cannot be looked up in revocation lists. */
-  readonly onUntrackedPeer: (reporter: Reporter) => void;
-}
-
-function reporterOf(role: TlsRole): Reporter {
-  return role === "client" ? "source" : "destination";
-}
-
-/** CRL_PATH, if it is set. */
-function openRevocation(deps: CertificateDeps): RevocationFile | undefined {
-  const { config, clock, onRevokedPeer, onUntrackedPeer } = deps;
-  if (config.crlPath === undefined) return undefined;
-  return new RevocationFile({
-    path: config.crlPath,
-    clock,
-    log: deps.logger.scope("identity"),
-    onRejected: (role) => onRevokedPeer(reporterOf(role)),
-    onUntracked: (role) => onUntrackedPeer(reporterOf(role)),
-  });
+  readonly metrics: RevocationMetrics;
+  readonly watcher: SecretWatcher | undefined;
 }
 
 export interface Certificates {
@@ -77,10 +58,10 @@ export interface Certificates {
 
 /** Keeps a certificate for every identity that runs on this node, and fetches others when they are asked for. */
 export function createCertificates(deps: CertificateDeps): Certificates {
-  const { config, clock, store, random } = deps;
+  const { config, clock, store, random, metrics, watcher } = deps;
   const log = deps.logger.scope("identity");
   const shared = config.proxyMode === "shared";
-  const revocation = openRevocation(deps);
+  const revocation = openRevocation({ crlPath: config.crlPath, clock, log, metrics });
   const authority =
     config.ca &&
     new CaClient({
@@ -92,7 +73,13 @@ export function createCertificates(deps: CertificateDeps): Certificates {
       clock,
       log,
     });
-  const secrets = new SecretManager({ authority: authority ?? noAuthority, clock, log, random });
+  const secrets = new SecretManager({
+    authority: authority ?? noAuthority,
+    clock,
+    log,
+    random,
+    watcher,
+  });
   const unsubscribe = shared
     ? store.subscribe(({ localIdentities }) => {
         for (const identity of localIdentities.vanished) secrets.forget(identity);

@@ -1,10 +1,11 @@
 /** Starts the whole proxy of a pod for the workload manager: listeners, connections and DNS in the pod's namespace. */
 import type { PodNetwork } from "../shared/os/network.ts";
+import type { NetworkNamespace } from "../shared/os/network-namespace.ts";
 import { podNetwork } from "../shared/os/pod-network.ts";
 import type { PodState } from "./admin/config-dump.ts";
 import { lookup } from "./dns/lookup.ts";
 import type { DnsMetrics } from "./dns/metrics.ts";
-import { type NamespaceId, podResolvConfPaths } from "./dns/pod-resolv-conf.ts";
+import { podResolvConfPaths } from "./dns/pod-resolv-conf.ts";
 import { resolverFromFiles } from "./dns/resolv-conf-file.ts";
 import { startDnsServer } from "./dns/server.ts";
 import type { Pod, PodInfo, PodProxy, PodProxyFactory } from "./inpod/pod-proxy.ts";
@@ -16,6 +17,8 @@ import {
 } from "./proxy/pod-proxy.ts";
 import type { NodeScope, PodScope } from "./proxy/scope.ts";
 import { startSocks5 } from "./proxy/socks5.ts";
+import type { Crew, PodMates } from "./threads/crew.ts";
+import { openConnections } from "./threads/open-connections.ts";
 
 /** Our own, where the pod's cannot be read: what the node can ask, the pod can ask through us. */
 const resolvConf = "/etc/resolv.conf";
@@ -30,17 +33,27 @@ function companions(...members: readonly (Companion | undefined)[]): Companion {
     stop: () => {
       for (const member of present) member.stop();
     },
+    siblings: present.find(({ siblings }) => siblings !== undefined)?.siblings,
   };
+}
+
+/** A pod's proxy on this thread, and those on the others. */
+interface Running {
+  readonly proxy: RunningPodProxy;
+  readonly mates: PodMates | undefined;
 }
 
 export class PodProxies implements PodProxyFactory {
   readonly #node: NodeScope;
   readonly #dnsMetrics: DnsMetrics;
-  readonly #running = new Map<string, RunningPodProxy>();
+  /** Undefined when this thread is the only one. */
+  readonly #crew: Crew | undefined;
+  readonly #running = new Map<string, Running>();
 
-  constructor(node: NodeScope, dnsMetrics: DnsMetrics) {
+  constructor(node: NodeScope, dnsMetrics: DnsMetrics, crew: Crew | undefined) {
     this.#node = node;
     this.#dnsMetrics = dnsMetrics;
+    this.#crew = crew;
   }
 
   /** What a pod's proxy consists of, by the settings. */
@@ -51,10 +64,11 @@ export class PodProxies implements PodProxyFactory {
   async start(pod: Pod): Promise<PodProxy> {
     const { namespace, info } = pod;
     const network = podNetwork(namespace, this.#node.clock);
-    const proxy = await this.startIn(network, info, this.podKind, namespace);
-    this.#running.set(pod.uid, proxy);
+    const running = await this.#start(network, info, this.podKind, namespace);
+    const { proxy } = running;
+    this.#running.set(pod.uid, running);
     const forget = (): void => {
-      if (this.#running.get(pod.uid) === proxy) this.#running.delete(pod.uid);
+      if (this.#running.get(pod.uid) === running) this.#running.delete(pod.uid);
     };
     return {
       drain: async (deadlineMs) => {
@@ -69,25 +83,41 @@ export class PodProxies implements PodProxyFactory {
   }
 
   /** A proxy outside the workload manager: the one of dedicated mode, and the one for ourselves. */
-  startIn(
+  async startIn(network: PodNetwork, info: PodInfo, kind: ProxyKind): Promise<RunningPodProxy> {
+    return (await this.#start(network, info, kind, undefined)).proxy;
+  }
+
+  async #start(
     network: PodNetwork,
     info: PodInfo,
     kind: ProxyKind,
-    namespace?: NamespaceId,
-  ): Promise<RunningPodProxy> {
-    return startPodProxy(this.#node, info, network, {
-      kind,
-      ...(kind === "self-inbound"
-        ? {}
-        : { companion: (scope: PodScope) => this.#startCompanions(scope, kind, namespace) }),
-    });
+    namespace: NetworkNamespace | undefined,
+  ): Promise<Running> {
+    if (kind === "self-inbound") {
+      const proxy = await startPodProxy(this.#node, info, network, { kind });
+      return { proxy, mates: undefined };
+    }
+    let mates: PodMates | undefined;
+    const companion = async (scope: PodScope): Promise<Companion> => {
+      const own = await this.#startCompanions(scope, kind, namespace);
+      if (this.#crew === undefined || kind !== "pod") return own;
+      try {
+        mates = await this.#crew.startPod(info, namespace);
+        return companions(own, mates);
+      } catch (thrown) {
+        own.stop();
+        throw thrown;
+      }
+    };
+    const proxy = await startPodProxy(this.#node, info, network, { kind, companion });
+    return { proxy, mates };
   }
 
-  /** DNS and SOCKS5, as far as they are wanted. */
+  /** DNS and SOCKS5, as far as they are wanted. Both are small work: this thread does it alone. */
   async #startCompanions(
     scope: PodScope,
     kind: ProxyKind,
-    namespace: NamespaceId | undefined,
+    namespace: NetworkNamespace | undefined,
   ): Promise<Companion> {
     const { config, resolveHostname } = this.#node;
     const dns = config.dnsProxy ? await this.#startDns(scope, namespace) : undefined;
@@ -107,16 +137,20 @@ export class PodProxies implements PodProxyFactory {
   }
 
   /** For the configuration dump. */
-  states(): readonly PodState[] {
-    return [...this.#running].map(([uid, { info, connections }]) => ({
-      uid,
-      state: "Up",
-      info,
-      connections,
-    }));
+  async states(): Promise<readonly PodState[]> {
+    const elsewhere = await this.#crew?.connections();
+    return [...this.#running].map(([uid, { proxy, mates }]) => {
+      const own = openConnections(proxy.connections);
+      const others = mates && elsewhere?.get(mates.pod);
+      const connections =
+        elsewhere === undefined
+          ? own
+          : [...own.map((one) => ({ thread: 0, ...one })), ...(others ?? [])];
+      return { uid, state: "Up", info: proxy.info, connections };
+    });
   }
 
-  #startDns(scope: PodScope, namespace: NamespaceId | undefined) {
+  #startDns(scope: PodScope, namespace: NetworkNamespace | undefined) {
     const { config, clock, store, logger, random, sockets } = this.#node;
     const podFiles = namespace === undefined ? () => [] : podResolvConfPaths(namespace, clock);
     return startDnsServer(

@@ -187,7 +187,7 @@ export const variables = {
     "ZTUNNEL_WORKER_THREADS",
     parseWorkerThreads,
     { kind: "auto" },
-    "a count, a share like 50%, or 0 for all; read and shown in the dump, the data path runs in one thread",
+    "threads that move the bytes: a count, a share of the CPUs like 50%, or 0 for one a CPU; automatic: as the reference, but at most half of the CPUs and at most 4",
   ),
   cpuLimit: unset(
     ["ZTUNNEL_RESOURCE_CPU_LIMIT", "ZTUNNEL_CPU_LIMIT"],

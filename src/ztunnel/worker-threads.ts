@@ -1,4 +1,4 @@
-/** How many data-path threads the reference would run (wire/ztunnel.md section 10.1); pure arithmetic. */
+/** How many threads move the bytes (wire/ztunnel.md section 10.1, and where our rule differs); pure arithmetic. */
 
 export type WorkerThreads =
   | { readonly kind: "auto" }
@@ -32,15 +32,29 @@ export interface CpuFacts {
   readonly request: number | undefined;
 }
 
+/**
+ * What "automatic" takes at most: each thread beyond the first costs 20 to 40 MB and a copy of the mesh's state, and one moves
+ * more than the reference's (docs/performance.md).
+ */
+const MAX_AUTOMATIC = 4;
+
+/**
+ * A count or a share is taken as it is. Automatic is the reference's number, but never more than half of the CPUs: with two or
+ * fewer, where applications and the kernel's share of every byte need the other one, a second thread was measured to gain nothing.
+ */
 export function resolveWorkerThreads(setting: WorkerThreads, facts: CpuFacts): number {
   switch (setting.kind) {
     case "count":
       return setting.count;
     case "share":
       return Math.max(1, Math.ceil((facts.cpus * setting.percent) / 100));
-    case "auto":
-      return facts.limit === undefined
-        ? Math.max(Math.ceil(facts.cpus / 4), facts.request ?? 0, 2)
-        : Math.max(facts.limit, facts.request ?? 0, 1);
+    case "auto": {
+      const most = Math.min(MAX_AUTOMATIC, Math.max(1, Math.floor(facts.cpus / 2)));
+      const wanted =
+        facts.limit === undefined
+          ? Math.max(Math.ceil(facts.cpus / 4), facts.request ?? 0, 2)
+          : Math.max(facts.limit, facts.request ?? 0, 1);
+      return Math.min(wanted, most);
+    }
   }
 }

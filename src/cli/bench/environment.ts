@@ -15,14 +15,17 @@ export interface Environment {
   readonly tools: readonly string[];
 }
 
-const tools: readonly (readonly [command: string, ...args: string[]])[] = [
+type Call = readonly [command: string, ...args: string[]];
+
+const tools: readonly Call[] = [
   ["wrk", "--version"],
   ["h2load", "--version"],
   ["iperf3", "--version"],
   ["nginx", "-v"],
 ];
 
-export function describeEnvironment(): Environment {
+/** `peers` are the programs that ambit is compared with, as far as they are here. */
+export function describeEnvironment(peers: readonly Call[]): Environment {
   return {
     takenAt: firstLine("date", ["-u", "+%Y-%m-%dT%H:%M:%SZ"]),
     cpu: cpus()[0]?.model ?? "unknown",
@@ -32,7 +35,7 @@ export function describeEnvironment(): Environment {
     node: process.version,
     openssl: process.versions.openssl,
     loadBefore: loadavg()[0] ?? Number.NaN,
-    tools: tools.map(([command, ...args]) => firstLine(command, args)),
+    tools: [...tools, ...peers].map(([command, ...args]) => firstLine(command, args)),
   };
 }
 
@@ -41,7 +44,7 @@ function firstLine(command: string, args: readonly string[]): string {
     const text = execFileSync("sh", ["-c", '"$@" 2>&1 || true', "sh", command, ...args], {
       encoding: "utf8",
     });
-    return text.split("\n")[0]?.trim() ?? command;
+    return text.trim().split("\n")[0]?.trim() ?? command;
   } catch {
     return `${command}: unknown version`;
   }

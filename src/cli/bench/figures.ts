@@ -1,5 +1,5 @@
 /** Samples of several rounds → medians with their spread, and ratios between stacks. Pure. */
-import type { RunResult, Sample, StackName, Unit } from "./spec.ts";
+import type { MeshContent, RunResult, Sample, StackName, Unit } from "./spec.ts";
 
 export interface Figure {
   readonly load: string;
@@ -15,6 +15,8 @@ export interface Figure {
 export interface StackFigures {
   readonly stack: StackName;
   readonly variant: string;
+  /** The mesh's size where it is not the small one. */
+  readonly content?: MeshContent;
   readonly figures: readonly Figure[];
 }
 
@@ -37,6 +39,7 @@ export function summarize(results: readonly RunResult[]): readonly StackFigures[
   return [...stacks.values()].map(({ first, samples }) => ({
     stack: first.stack,
     variant: first.variant,
+    ...(first.content === undefined ? {} : { content: first.content }),
     figures: figuresOf(samples),
   }));
 }

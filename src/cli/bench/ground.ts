@@ -1,10 +1,11 @@
 /** What every stack stands on: the world, the servers in the server's pod, and the client's pod to measure from. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { systemClock } from "../../shared/base/clock.ts";
 import { startNameServer } from "../world/name-server.ts";
 import { type CommandResult, type ManagedProcess, runCommand } from "../world/process.ts";
 import { type Pod, podOf } from "../world/topology.ts";
 import { namespacePath, World } from "../world/world.ts";
+import { cpuMs } from "./meter.ts";
 import { benchTopology, ports } from "./topology.ts";
 
 const LISTEN_DEADLINE_MS = 10_000;
@@ -12,6 +13,8 @@ const KILOBYTES = [1, 10, 100, 1000] as const;
 
 export class Ground {
   readonly world: World;
+  readonly #servers: ManagedProcess[] = [];
+  #grpcServer: Promise<void> | undefined;
 
   private constructor(world: World) {
     this.world = world;
@@ -39,39 +42,80 @@ export class Ground {
     ]);
   }
 
+  /** Processes that answer, and those that they started. */
+  serverPids(): readonly number[] {
+    return this.#servers.flatMap(({ pid }) => [pid, ...childrenOf(pid)]);
+  }
+
+  cpuMsOf({ pid }: ManagedProcess): number {
+    return cpuMs([pid]);
+  }
+
+  /** The command line of a part of the benchmark; it may make objects freely, as what is measured is not itself. */
+  partOf(own: readonly string[]): readonly string[] {
+    return [...own.slice(0, -1), "--max-semi-space-size=16", ...own.slice(-1), "bench"];
+  }
+
+  /** Once, when the first load needs it. `own` is the command line of the benchmark. */
+  startGrpcServer(own: readonly string[]): Promise<void> {
+    this.#grpcServer ??= this.#serve(
+      "gRPC server",
+      [...this.partOf(own), "--grpc-server", String(ports.grpc)],
+      [ports.grpc],
+    );
+    return this.#grpcServer;
+  }
+
   async close(): Promise<void> {
     await this.world.close();
   }
 
   async #startServers(): Promise<void> {
-    const { netns } = this.pod("server");
     const folder = this.world.path("nginx");
     mkdirSync(folder, { recursive: true });
     for (const size of KILOBYTES) writeFileSync(`${folder}/${size}k`, "x".repeat(size * 1024));
     writeFileSync(`${folder}/nginx.conf`, nginxConfig(folder));
-    const start = (name: string, command: readonly string[]): ManagedProcess =>
-      this.world.start(netns, { name, command });
-    start("nginx", ["nginx", "-c", `${folder}/nginx.conf`, "-p", folder]);
-    start("iperf3", ["iperf3", "--server", "--port", String(ports.bulk)]);
-    const deadlineMs = systemClock.monotonicMs() + LISTEN_DEADLINE_MS;
-    for (const port of [ports.http, ports.http2, ports.bulk, ports.idle])
-      await this.#listens(port, deadlineMs);
+    const nginx = ["nginx", "-c", `${folder}/nginx.conf`, "-p", folder];
+    await this.#serve("nginx", nginx, [ports.http, ports.http2, ports.idle]);
+    await this.#serve("iperf3", ["iperf3", "--server", "--port", String(ports.bulk)], [ports.bulk]);
   }
 
-  async #listens(port: number, deadlineMs: number): Promise<void> {
+  /** Starts a server in the server's pod and waits until it listens. */
+  async #serve(
+    name: string,
+    command: readonly string[],
+    listensOn: readonly number[],
+  ): Promise<void> {
+    const { netns } = this.pod("server");
+    const server = this.world.start(netns, { name, command });
+    this.#servers.push(server);
+    const deadlineMs = systemClock.monotonicMs() + LISTEN_DEADLINE_MS;
+    for (const port of listensOn) await this.#listens(server, port, deadlineMs);
+  }
+
+  async #listens(server: ManagedProcess, port: number, deadlineMs: number): Promise<void> {
     const { netns } = this.pod("server");
     const look = `ss -Hltn 'sport = :${port}' | grep -q .`;
     for (;;) {
       const { code } = await this.world.run(netns, ["sh", "-c", look]);
       if (code === 0) return;
-      if (systemClock.monotonicMs() > deadlineMs)
-        throw new Error(`no server listens on port ${port}`);
+      if (!server.running || systemClock.monotonicMs() > deadlineMs)
+        throw server.failure(`does not listen on port ${port}`);
       await systemClock.sleep(30);
     }
   }
 }
 
-/** One worker: the server is the same small part of every stack. The idle port is a plain HTTP one that waits for long. */
+function childrenOf(pid: number): readonly number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+    return text === "" ? [] : text.split(" ").map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** One worker: the server is the same small part of every stack; the idle port is one as well. */
 function nginxConfig(folder: string): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
     (kind) => `${kind}_temp_path ${folder}/${kind};`,

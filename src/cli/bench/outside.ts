@@ -3,21 +3,17 @@ import { systemClock } from "../../shared/base/clock.ts";
 import type { CommandIo } from "../command.ts";
 import { type SandboxKind, startInSandbox } from "../world/sandbox.ts";
 import { labelOf } from "./figures.ts";
+import { runDeadlineMs } from "./plan.ts";
 import type { RunResult, RunSpec } from "./spec.ts";
-
-/** A mesh of 100,000 workloads takes a minute to read. */
-const RUN_DEADLINE_MS = 240_000;
 
 export interface Outcome {
   readonly results: readonly RunResult[];
   readonly absent: readonly { readonly what: string; readonly reason: string }[];
 }
 
-/** `own` is the command line of the benchmark itself. */
 export async function runPlan(
   io: CommandIo,
   kind: SandboxKind,
-  own: readonly string[],
   plan: readonly RunSpec[],
 ): Promise<Outcome> {
   const results: RunResult[] = [];
@@ -25,7 +21,7 @@ export async function runPlan(
   for (const [index, spec] of plan.entries()) {
     if (io.shutdown.aborted) break;
     io.stderr(`ambit bench: ${index + 1}/${plan.length} ${labelOf(spec)}\n`);
-    const outcome = await runOnce(io, kind, own, spec);
+    const outcome = await runOnce(io, kind, spec);
     if (outcome.kind === "failed") {
       absent.set(labelOf(spec), outcome.reason);
       continue;
@@ -41,19 +37,14 @@ export type RunOutcome =
   | { readonly kind: "measured"; readonly result: RunResult }
   | { readonly kind: "failed"; readonly reason: string };
 
-function runOnce(
-  io: CommandIo,
-  kind: SandboxKind,
-  own: readonly string[],
-  spec: RunSpec,
-): Promise<RunOutcome> {
-  const command = [...own, "bench", "--inside", JSON.stringify(spec)];
+function runOnce(io: CommandIo, kind: SandboxKind, spec: RunSpec): Promise<RunOutcome> {
+  const command = [...spec.own, "bench", "--inside", JSON.stringify(spec)];
   const child = startInSandbox(kind, command, ["ignore", "ignore", "pipe", "ipc"]);
   const said: string[] = [];
   child.stderr?.setEncoding("utf8").on("data", (text: string) => said.push(text));
   const end = (): void => void child.kill("SIGKILL");
   io.shutdown.addEventListener("abort", end, { once: true });
-  const deadline = systemClock.after(RUN_DEADLINE_MS, () => {
+  const deadline = systemClock.after(runDeadlineMs(spec), () => {
     outcome = { kind: "failed", reason: "it did not end in time" };
     end();
   });

@@ -21,32 +21,43 @@ export const stackTitles: Readonly<Record<StackName, string>> = {
 };
 
 export const loadNames = [
+  "cold",
   "bulk-1",
   "bulk-4",
   "http-1",
   "http-32",
   "http-256",
-  "http-rate",
+  "rate-1",
+  "rate-32",
+  "rate-256",
   "connections",
   "http2",
+  "grpc",
   "beside-bulk",
   "sizes",
   "idle",
 ] as const;
 export type LoadName = (typeof loadNames)[number];
 
+/** Requests a second of the loads at a fixed rate: the load at which Istio publishes the cost of its proxies. */
+export const FIXED_RATE = 1_000;
+
 export const loadTitles: Readonly<Record<LoadName, string>> = {
+  cold: "the first second of requests after the start: 1 KB answers, 32 clients (wrk)",
   "bulk-1": "one stream as fast as it goes (iperf3)",
   "bulk-4": "four streams as fast as they go (iperf3)",
   "http-1": "1 KB answers, 1 client (wrk)",
   "http-32": "1 KB answers, 32 clients (wrk)",
   "http-256": "1 KB answers, 256 clients (wrk)",
-  "http-rate": "1 KB answers at a fixed 2000 a second, 32 clients (h2load)",
+  "rate-1": `1 KB answers at ${FIXED_RATE} a second, 1 client (h2load)`,
+  "rate-32": `1 KB answers at ${FIXED_RATE} a second, 32 clients in turn (h2load)`,
+  "rate-256": `1 KB answers at ${FIXED_RATE} a second, 256 clients in turn (h2load)`,
   connections: "a new connection for every request, 8 clients (wrk)",
-  http2: "HTTP/2 streams of a gRPC shape, 4 connections of 16 (h2load)",
+  http2: "HTTP/2 requests, 1 KB answers, 4 connections of 16 (h2load)",
+  grpc: "gRPC: 32 streams both ways, a 1 KB message at a time, 4 connections (grpc-js)",
   "beside-bulk": "1 KB answers, 4 clients, beside four bulk streams (wrk, iperf3)",
   sizes: "answers of 1, 10, 100 and 1000 KB mixed, 16 clients (wrk)",
-  idle: "idle connections",
+  idle: "connections that were used once and now are idle",
 };
 
 /** The state that ztunnels hold besides what the world needs. */
@@ -55,6 +66,8 @@ export interface MeshContent {
   readonly workloads: number;
 }
 
+export const smallMesh: MeshContent = { policies: 1, workloads: 0 };
+
 /** One stack brought up once, and what is done to it. */
 export interface RunSpec {
   readonly stack: StackName;
@@ -62,8 +75,12 @@ export interface RunSpec {
   readonly variant: string;
   /** The command line of `ambit` that is measured: node, flags, program. */
   readonly program: readonly string[];
+  /** That of this benchmark, whose parts are processes of their own. */
+  readonly own: readonly string[];
   readonly loads: readonly LoadName[];
   readonly seconds: number;
+  /** Each load runs so long before it is measured. */
+  readonly warmUpMs: number;
   readonly idleConnections: number;
   readonly content: MeshContent;
 }
@@ -74,7 +91,13 @@ export type Unit =
   | "ms"
   | "us CPU/request"
   | "us CPU/connection"
+  | "us CPU/message"
   | "ms CPU/GB"
+  | "ms CPU"
+  /** CPU seconds a second: 1 is one core, all the time. */
+  | "cores"
+  /** Of the time. */
+  | "%"
   | "MB"
   | "KB/connection";
 
@@ -89,6 +112,8 @@ export interface Sample {
 export interface RunResult {
   readonly stack: StackName;
   readonly variant: string;
+  /** The mesh's size where it is not the small one. */
+  readonly content?: MeshContent;
   readonly samples: readonly Sample[];
   /** Loads that could not be run, and why. */
   readonly missing: readonly { readonly load: string; readonly reason: string }[];

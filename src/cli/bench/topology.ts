@@ -12,8 +12,9 @@ export const ports = {
   bulk: 7001,
   /** nginx, HTTP/2 in clear text. */
   http2: 7002,
-  /** Accepts and stays silent. */
+  /** nginx, HTTP/1.1: for connections that stay idle. */
   idle: 7003,
+  grpc: 7004,
 } as const;
 
 export const SERVER_IP = "10.96.0.21";
@@ -66,6 +67,7 @@ export const benchTopology: TopologySpec = {
         { name: "tcp-bulk", port: ports.bulk, targetPort: ports.bulk },
         { name: "http2", port: ports.http2, targetPort: ports.http2 },
         { name: "tcp-idle", port: ports.idle, targetPort: ports.idle },
+        { name: "grpc", port: ports.grpc, targetPort: ports.grpc },
       ],
     },
     {

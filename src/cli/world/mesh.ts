@@ -30,6 +30,8 @@ export interface MeshOptions {
   readonly onZtunnelLine?: (node: string, line: string) => void;
   /** Another program in place of `ambit ztunnel` on a node, such as the reference's binary. */
   readonly ztunnelProgram?: (node: string) => readonly string[] | undefined;
+  /** How long a process may take until it is ready; undefined: long enough for a small mesh. */
+  readonly startDeadlineMs?: number;
   /** More environment for the ztunnels. */
   readonly ztunnelEnv?: Readonly<Record<string, string>>;
 }
@@ -92,7 +94,7 @@ export class Mesh {
       ],
     });
     this.#controlPlane = child;
-    await until(child, "is not ready", async () => {
+    await this.#until(child, "is not ready", async () => {
       const hasRoot = existsSync(this.#rootCertificate);
       return hasRoot && (await accepts(ROOT_IP, XDS_SECURE_PORT));
     });
@@ -121,7 +123,7 @@ export class Mesh {
       ],
     });
     this.#nodeAgents.set(node, child);
-    await until(child, "opens no ZDS socket", () =>
+    await this.#until(child, "opens no ZDS socket", () =>
       Promise.resolve(existsSync(this.#zdsSocket(node))),
     );
   }
@@ -139,7 +141,7 @@ export class Mesh {
     void child.exited.then(() => this.#occupied.delete(pod.name));
     const ztunnel: Ztunnel = { pod, process: child };
     this.#ztunnels.set(node, ztunnel);
-    await until(child, "is not ready", () => isReady(pod.ip));
+    await this.#until(child, "is not ready", () => isReady(pod.ip));
     return ztunnel;
   }
 
@@ -177,8 +179,22 @@ export class Mesh {
         ...env,
       },
     });
-    await until(child, "is not ready", () => isReady(pod.ip));
+    await this.#until(child, "is not ready", () => isReady(pod.ip));
     return child;
+  }
+
+  /** Asks again and again until it holds; fails when the process ends or the time is over. */
+  async #until(
+    child: ManagedProcess,
+    problem: string,
+    holds: () => Promise<boolean>,
+  ): Promise<void> {
+    const patienceMs = this.#options.startDeadlineMs ?? START_DEADLINE_MS;
+    const deadlineMs = systemClock.monotonicMs() + patienceMs;
+    while (!(await holds())) {
+      if (!child.running || systemClock.monotonicMs() > deadlineMs) throw child.failure(problem);
+      await systemClock.sleep(20);
+    }
   }
 
   get #rootCertificate(): string {
@@ -232,19 +248,6 @@ export class Mesh {
 function present<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new Error(`no ${what}`);
   return value;
-}
-
-/** Asks again and again until it holds; fails when the process ends or the time is over. */
-async function until(
-  child: ManagedProcess,
-  problem: string,
-  holds: () => Promise<boolean>,
-): Promise<void> {
-  const deadlineMs = systemClock.monotonicMs() + START_DEADLINE_MS;
-  while (!(await holds())) {
-    if (!child.running || systemClock.monotonicMs() > deadlineMs) throw child.failure(problem);
-    await systemClock.sleep(20);
-  }
 }
 
 function accepts(host: string, port: number): Promise<boolean> {

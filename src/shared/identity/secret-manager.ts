@@ -29,6 +29,13 @@ export interface SecretManagerDeps {
   readonly log: Logger;
   /** 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
+  /** Called with each certificate that arrives, and with the identity that is not kept any more. */
+  readonly watcher?: SecretWatcher | undefined;
+}
+
+export interface SecretWatcher {
+  renewed(certificate: WorkloadCertificate): void;
+  gone(identity: SpiffeIdentity): void;
 }
 
 interface Waiter {
@@ -127,6 +134,7 @@ export class SecretManager implements SecretSource {
     const error = new MeshError("identity-unavailable", `identity error: ${why}`);
     entry.abort.abort(error);
     for (const waiter of entry.waiters.splice(0)) waiter.reject(error);
+    this.#deps.watcher?.gone(entry.identity);
   }
 
   async #run(entry: Entry): Promise<void> {
@@ -153,6 +161,7 @@ export class SecretManager implements SecretSource {
     entry.state = { kind: "available", certificate };
     entry.retryMs = undefined;
     entry.used = entry.waiters.length > 0;
+    this.#deps.watcher?.renewed(certificate);
     for (const waiter of entry.waiters.splice(0)) waiter.resolve(certificate);
     this.#deps.log.debug("certificate fetched", {
       identity: entry.key,

@@ -37,7 +37,20 @@ export interface CertificateMaterial {
   readonly privateKey: KeyObject;
 }
 
+/** What a certificate was made of, its key among it. */
+let partsOf: (certificate: Certificate) => CertificateMaterial;
+
 class Certificate implements WorkloadCertificate {
+  static {
+    partsOf = (certificate) => ({
+      identity: certificate.identity,
+      leaf: certificate.leaf,
+      intermediates: certificate.intermediates,
+      roots: certificate.roots,
+      privateKey: certificate.#key,
+    });
+  }
+
   readonly identity: SpiffeIdentity;
   readonly leaf: CertificateInfo;
   readonly intermediates: readonly CertificateInfo[];
@@ -88,6 +101,12 @@ export function createWorkloadCertificate(
   revocation?: PeerRevocation,
 ): WorkloadCertificate {
   return new Certificate(material, settings, revocation);
+}
+
+/** What another thread needs to hold the same certificate. Its key goes nowhere but into a certificate there. */
+export function materialOf(certificate: WorkloadCertificate): CertificateMaterial {
+  if (!(certificate instanceof Certificate)) throw new TypeError("not a certificate of ours");
+  return partsOf(certificate);
 }
 
 /** Half of the lifetime: when a successor should be fetched (wire/ztunnel.md section 2). */

@@ -29,6 +29,7 @@ export interface Logger {
 export class LogFilter {
   #fallback: LogLevel | "off" = "info";
   readonly #scopes = new Map<string, LogLevel | "off">();
+  #onChange: () => void = () => undefined;
 
   constructor(directives: string) {
     const problem = this.apply(directives);
@@ -54,7 +55,13 @@ export class LogFilter {
       if (scope === undefined) this.#fallback = level;
       else this.#scopes.set(scope, level);
     }
+    this.#onChange();
     return undefined;
+  }
+
+  /** Calls the one who has to tell others of a change. */
+  onChange(tell: () => void): void {
+    this.#onChange = tell;
   }
 
   /** Back to a single set of directives. */

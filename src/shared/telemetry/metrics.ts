@@ -36,12 +36,20 @@ interface Family {
   }[];
 }
 
+/** The numbers of a family at one moment; label values in the order of the label names. */
+export interface FamilySnapshot {
+  readonly name: string;
+  readonly series: readonly { readonly labels: readonly string[]; readonly value: number }[];
+}
+
 /** Counters or gauges of one name. Series appear when they are first asked for and stay. */
 export class SeriesFamily {
   readonly name: string;
   readonly #kind: "counter" | "gauge";
   readonly #options: FamilyOptions;
   readonly #series = new Map<string, LabelledSeries>();
+  /** What others have counted, by who they are: added to our own wherever labels are equal. */
+  #others: Map<string, FamilySnapshot["series"]> | undefined;
 
   constructor(kind: "counter" | "gauge", options: FamilyOptions) {
     this.name = options.name;
@@ -54,16 +62,26 @@ export class SeriesFamily {
     const key = values.join("\u0000");
     let found = this.#series.get(key);
     if (found === undefined) {
-      const names = this.#options.labelNames ?? [];
-      if (names.length !== values.length)
-        throw new RangeError(`${this.name} has ${names.length} labels, not ${values.length}`);
-      found = {
-        value: 0,
-        labels: Object.fromEntries(names.map((name, index) => [name, values[index] ?? ""])),
-      };
+      found = { value: 0, labels: this.#labelled(values) };
       this.#series.set(key, found);
     }
     return found;
+  }
+
+  /** Our own numbers, for the registry of another thread. */
+  snapshot(): FamilySnapshot {
+    this.#options.collect?.();
+    const series = [...this.#series.values()].map(({ labels, value }) => ({
+      labels: Object.values(labels),
+      value,
+    }));
+    return { name: this.name, series };
+  }
+
+  /** What somebody else has counted, in place of what he had told before. */
+  absorb(source: string, { series }: FamilySnapshot): void {
+    this.#others ??= new Map();
+    this.#others.set(source, series);
   }
 
   /** prom-client's collection interface. */
@@ -73,8 +91,27 @@ export class SeriesFamily {
       name: this.name,
       help: this.#options.help,
       type: this.#kind,
-      values: [...this.#series.values()],
+      values: this.#others === undefined ? [...this.#series.values()] : this.#sums(this.#others),
     });
+  }
+
+  #sums(others: ReadonlyMap<string, FamilySnapshot["series"]>): LabelledSeries[] {
+    const sums = new Map<string, LabelledSeries>();
+    for (const [key, series] of this.#series) sums.set(key, { ...series });
+    for (const { labels, value } of [...others.values()].flat()) {
+      const key = labels.join("\u0000");
+      const sum = sums.get(key);
+      if (sum === undefined) sums.set(key, { value, labels: this.#labelled(labels) });
+      else sum.value += value;
+    }
+    return [...sums.values()];
+  }
+
+  #labelled(values: readonly string[]): Readonly<Record<string, string>> {
+    const names = this.#options.labelNames ?? [];
+    if (names.length !== values.length)
+      throw new RangeError(`${this.name} has ${names.length} labels, not ${values.length}`);
+    return Object.fromEntries(names.map((name, index) => [name, values[index] ?? ""]));
   }
 
   reset(): void {
@@ -115,7 +152,8 @@ function printFamily(family: Family): string {
 
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #beforeRender = new Set<() => void>();
+  readonly #families = new Map<string, SeriesFamily>();
+  readonly #beforeRender = new Set<() => void | Promise<void>>();
 
   counter(options: FamilyOptions): SeriesFamily {
     return this.#register(new SeriesFamily("counter", options));
@@ -130,20 +168,42 @@ export class Metrics {
   }
 
   /** Runs before each rendering; returns the way to stop. For numbers that are cheaper to fetch than to keep current. */
-  beforeRender(refresh: () => void): () => void {
+  beforeRender(refresh: () => void | Promise<void>): () => void {
     this.#beforeRender.add(refresh);
     return () => this.#beforeRender.delete(refresh);
   }
 
   /** All families that have samples, closed by `# EOF`. */
   async render(): Promise<string> {
-    for (const refresh of this.#beforeRender) refresh();
+    await this.#refresh();
     const families: readonly Family[] = await this.#registry.getMetricsAsJSON();
     const printed = families.filter((family) => family.values.length > 0).map(printFamily);
     return `${printed.join("")}# EOF\n`;
   }
 
+  /** All counters and gauges as plain data. */
+  async snapshot(): Promise<readonly FamilySnapshot[]> {
+    await this.#refresh();
+    return [...this.#families.values()]
+      .map((family) => family.snapshot())
+      .filter(({ series }) => series.length > 0);
+  }
+
+  /** Counts what the registry of somebody else had counted at its last snapshot as well. */
+  absorb(source: string, families: readonly FamilySnapshot[]): void {
+    for (const family of families) {
+      const own = this.#families.get(family.name);
+      if (own === undefined) throw new RangeError(`no metric family ${family.name}`);
+      own.absorb(source, family);
+    }
+  }
+
+  async #refresh(): Promise<void> {
+    await Promise.all([...this.#beforeRender].map((refresh) => refresh()));
+  }
+
   #register(family: SeriesFamily): SeriesFamily {
+    this.#families.set(family.name, family);
     // A registry needs no more of a metric than its name, get and reset.
     this.#registry.registerMetric(family as unknown as Metric);
     return family;

@@ -10,16 +10,24 @@ import { formatSocketAddress } from "../../shared/net/authority.ts";
 import { formatTimestamp } from "../../shared/telemetry/logger.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import type { PodInfo } from "../inpod/pod-proxy.ts";
-import type { ConnectionDetails, ConnectionRegistry } from "../proxy/connections.ts";
+import type { ConnectionDetails } from "../proxy/connections.ts";
+import type { Direction } from "../telemetry/access-log.ts";
 import { configView } from "./config-view.ts";
 import { type JsonObject, policyView, serviceView, workloadView } from "./mesh-view.ts";
+
+export interface DumpedConnection {
+  readonly direction: Direction;
+  readonly details: ConnectionDetails;
+  /** Which thread carries it; only where there are several. */
+  readonly thread?: number;
+}
 
 /** A pod as the workload manager sees it. */
 export interface PodState {
   readonly uid: string;
   readonly state: "Up" | "Pending";
   readonly info: PodInfo;
-  readonly connections: ConnectionRegistry | undefined;
+  readonly connections: readonly DumpedConnection[];
 }
 
 export interface DumpSources {
@@ -27,7 +35,7 @@ export interface DumpSources {
   readonly store: MeshStore;
   readonly certificates: () => readonly SecretSnapshot[];
   /** Undefined in dedicated mode. */
-  readonly pods: (() => readonly PodState[]) | undefined;
+  readonly pods: (() => Promise<readonly PodState[]>) | undefined;
   readonly version: string;
   /** What LOCAL_XDS brought in; counted by name. */
   readonly staticConfig: JsonObject;
@@ -77,7 +85,7 @@ function secretView({ identity, state }: SecretSnapshot): JsonObject {
   };
 }
 
-function connectionView(details: ConnectionDetails): JsonObject {
+function connectionView({ details, thread }: DumpedConnection): JsonObject {
   const { originalDestination } = details;
   return {
     src: formatSocketAddress(details.source),
@@ -87,21 +95,21 @@ function connectionView(details: ConnectionDetails): JsonObject {
         : formatSocketAddress(originalDestination),
     actualDst: formatSocketAddress(details.actualDestination),
     protocol: details.protocol,
+    ...(thread === undefined ? {} : { thread }),
   };
 }
 
 function podView(pod: PodState): JsonObject {
   const inbound: JsonObject[] = [];
   const outbound: JsonObject[] = [];
-  for (const { direction, details } of pod.connections ?? []) {
-    if (details === undefined) continue;
-    (direction === "inbound" ? inbound : outbound).push(connectionView(details));
-  }
+  for (const connection of pod.connections)
+    (connection.direction === "inbound" ? inbound : outbound).push(connectionView(connection));
   return { state: pod.state, connections: { inbound, outbound }, info: pod.info };
 }
 
-export function configDump(sources: DumpSources): JsonObject {
+export async function configDump(sources: DumpSources): Promise<JsonObject> {
   const { config, store, version } = sources;
+  const pods = await sources.pods?.();
   const staged = store.stagedServices().map((key) => [
     key,
     Object.fromEntries(
@@ -135,11 +143,11 @@ export function configDump(sources: DumpSources): JsonObject {
     },
     config: configView(config),
     certificates: sources.certificates().map(secretView),
-    ...(sources.pods === undefined
+    ...(pods === undefined
       ? {}
       : {
           workloadState: Object.fromEntries(
-            byKey(sources.pods(), ({ uid }) => uid).map((pod) => [pod.uid, podView(pod)]),
+            byKey(pods, ({ uid }) => uid).map((pod) => [pod.uid, podView(pod)]),
           ),
         }),
   };

@@ -5,7 +5,7 @@ import { formatSocketAddress } from "../../shared/net/authority.ts";
 import type { IpAddress } from "../../shared/net/ip.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import { decisionView } from "../proxy/decision-view.ts";
-import type { DecisionRecord, DecisionRing } from "../proxy/decisions.ts";
+import type { DecisionRecord, DecisionSource } from "../proxy/decisions.ts";
 import { illegalPorts } from "../proxy/route.ts";
 import type { ResolveHostname } from "../proxy/scope.ts";
 import type { WhyContext } from "../why/context.ts";
@@ -20,7 +20,7 @@ const MAX_RECENT = 5;
 export interface WhySources {
   readonly config: ZtunnelConfig;
   readonly store: MeshStore;
-  readonly decisions: DecisionRing;
+  readonly decisions: DecisionSource;
   readonly resolveHostname?: ResolveHostname;
 }
 
@@ -66,8 +66,7 @@ export function whyRoute({ config, store, decisions, resolveHostname }: WhySourc
       return textAnswer(400, "usage: /debug/why?from=<pod or address>&to=<destination>:<port>\n");
     try {
       const record = await explain({ from, to }, signal);
-      const recent = decisions
-        .latest(MAX_SEARCHED)
+      const recent = (await decisions.latest(MAX_SEARCHED))
         .filter(fits(record))
         .slice(0, MAX_RECENT)
         .map(decisionView);

@@ -61,7 +61,20 @@ export function decidingPolicy(decision: PolicyDecision): string | undefined {
   }
 }
 
-export class DecisionRing {
+/** The newest `count` decisions of the whole process, newest first. */
+export interface DecisionSource {
+  latest(count: number): readonly DecisionRecord[] | Promise<readonly DecisionRecord[]>;
+}
+
+/** Those of several threads as one list. */
+export function newestOf(
+  records: readonly DecisionRecord[],
+  count: number,
+): readonly DecisionRecord[] {
+  return [...records].sort((a, b) => b.wallMs - a.wallMs).slice(0, count);
+}
+
+export class DecisionRing implements DecisionSource {
   readonly #capacity: number;
   readonly #records: DecisionRecord[] = [];
   #next = 0;

@@ -4,6 +4,7 @@
  */
 import { describeError, MeshError } from "../../shared/base/errors.ts";
 import { HbonePool } from "../../shared/hbone/pool.ts";
+import type { SocketAddress } from "../../shared/net/authority.ts";
 import { ipOf } from "../../shared/net/ip.ts";
 import type { PodNetwork, TcpListener } from "../../shared/os/network.ts";
 import type { PodInfo, PodProxy } from "../inpod/pod-proxy.ts";
@@ -14,20 +15,30 @@ import { handleOutbound } from "./outbound.ts";
 import { handlePassthrough } from "./passthrough.ts";
 import { watchPolicies } from "./policy-watch.ts";
 import type { NodeScope, PodScope } from "./scope.ts";
-import { untilTakenOver } from "./takeover.ts";
+import { type OwnSessions, untilTakenOver } from "./takeover.ts";
 
 /** Which of the three listeners to open: all, only HBONE (our own pod), or none (ENABLE_PROXY is off, DNS is on). */
 export type ProxyKind = "pod" | "self-inbound" | "dns-only";
 
-/** Something beside the listeners that lives as long as the proxy does: the DNS server. */
+/** Something beside the listeners that lives as long as the proxy does: the DNS server, the proxies of other threads. */
 export interface Companion {
   drain(deadlineMs: number): Promise<void>;
   stop(): void;
+  /** The same pod's listeners on other threads of this process. */
+  readonly siblings?: Siblings | undefined;
+}
+
+export interface Siblings {
+  readonly count: number;
+  /** Whether one of them serves the HBONE connection from this address. */
+  serves(peer: SocketAddress): Promise<boolean>;
 }
 
 export interface RunningPodProxy extends PodProxy {
   readonly info: PodInfo;
   readonly connections: ConnectionRegistry;
+  /** Whether the HBONE connection from this address is served here. */
+  serves(peer: SocketAddress): boolean;
 }
 
 type State = "serving" | "draining" | "stopped";
@@ -43,6 +54,8 @@ export interface PodProxyOptions {
   readonly kind: ProxyKind;
   /** Started after the listeners, before the first connection is served. */
   readonly companion?: (scope: PodScope) => Promise<Companion>;
+  /** Default true: a drain waits until a successor, if there is one, has proven itself. False where somebody else did. */
+  readonly provesSuccessor?: boolean;
 }
 
 /** Resolves when all listeners accept; rejects, with nothing left behind, when one cannot. */
@@ -80,7 +93,8 @@ export async function startPodProxy(
     await listen(scope, sessions, options.kind, listeners);
     const transparent = listeners.every((listener) => listener.transparent);
     scope.preserveSource = transparent && options.kind === "pod";
-    return running(scope, sessions, listeners, await options.companion?.(scope));
+    const companion = await options.companion?.(scope);
+    return running(scope, sessions, listeners, companion, options.provesSuccessor);
   } catch (thrown) {
     // Some listeners were open for a moment: what came in goes with them.
     running(scope, sessions, listeners, undefined).stop();
@@ -93,6 +107,7 @@ function running(
   sessions: InboundSessions,
   listeners: readonly TcpListener[],
   companion: Companion | undefined,
+  provesSuccessor = true,
 ): RunningPodProxy {
   const unwatch = watchPolicies(scope);
   const { clock } = scope.node;
@@ -112,7 +127,8 @@ function running(
     unwatch();
   };
   const finish = async (deadlineMs: number): Promise<void> => {
-    if (listeners.length > 0) await untilTakenOver(scope, sessions, deadlineMs * TAKEOVER_SHARE);
+    if (listeners.length > 0 && provesSuccessor)
+      await untilTakenOver(scope, ownSessions(sessions, companion), deadlineMs * TAKEOVER_SHARE);
     if (state === "stopped") return;
     closeListeners();
     const sessionsDone = sessions.drain();
@@ -129,7 +145,22 @@ function running(
     over.abort();
     stop();
   };
-  return { info: scope.info, connections: scope.connections, drain, stop };
+  return {
+    info: scope.info,
+    connections: scope.connections,
+    serves: (peer) => sessions.serves(peer),
+    drain,
+    stop,
+  };
+}
+
+function ownSessions(sessions: InboundSessions, companion: Companion | undefined): OwnSessions {
+  const siblings = companion?.siblings;
+  if (siblings === undefined) return sessions;
+  return {
+    listeners: 1 + siblings.count,
+    serves: (peer) => sessions.serves(peer) || siblings.serves(peer),
+  };
 }
 
 /** Opens the listeners of this kind one after the other into `listeners`. */

@@ -13,9 +13,11 @@ import { ipOf } from "../../shared/net/ip.ts";
 import { hboneClientSettings } from "./hbone-connect.ts";
 import type { PodScope } from "./scope.ts";
 
-/** Which connections a process has accepted itself. */
+/** Which connections a process has accepted itself, on whatever thread. */
 export interface OwnSessions {
-  serves(peer: SocketAddress): boolean;
+  /** Its threads that listen in the pod; 1 unless it says otherwise. */
+  readonly listeners?: number;
+  serves(peer: SocketAddress): boolean | Promise<boolean>;
 }
 
 type TakeoverScope = Pick<PodScope, "node" | "info" | "network" | "local">;
@@ -37,7 +39,7 @@ export async function untilTakenOver(
   limitMs: number,
 ): Promise<Takeover> {
   const { clock, logger } = scope.node;
-  if (!hasCompany(scope)) return "alone";
+  if (!hasCompany(scope, own.listeners ?? 1)) return "alone";
   const over = new AbortController();
   const limit = clock.after(limitMs, () => over.abort(new MeshError("drained", "time is over")));
   const pod = `${scope.info.namespace}/${scope.info.name}`;
@@ -62,11 +64,11 @@ export async function untilTakenOver(
 }
 
 /** Whether another process listens where we do. */
-function hasCompany(scope: TakeoverScope): boolean {
+function hasCompany(scope: TakeoverScope, ownListeners: number): boolean {
   const { config, logger } = scope.node;
   if (!config.inpodPortReuse) return false;
   try {
-    return scope.network.listenersOn(config.inboundPort) > 1;
+    return scope.network.listenersOn(config.inboundPort) > ownListeners;
   } catch (thrown) {
     logger.debug("cannot look for a successor", { error: describeError(thrown) });
     return false;
@@ -102,7 +104,7 @@ async function roundTrip(
       signal,
     });
     const session = await openHboneClient(tls, hboneClientSettings(config), clock, signal);
-    const other = from !== undefined && !own.serves(from);
+    const other = from !== undefined && !(await own.serves(from));
     session.drain();
     return other;
   } finally {

@@ -219,6 +219,18 @@ export function createZtunnelMetrics(metrics: Metrics, version: string): Ztunnel
       labelNames: ["component", "tag"],
     })
     .series("ztunnel", version).value = 1;
+  return {
+    ...createTrafficMetrics(metrics),
+    xds: xdsFamilies(metrics),
+    pods: podFamilies(metrics),
+  };
+}
+
+/** What connections count, on whatever thread. */
+export type TrafficMetrics = Omit<ZtunnelMetrics, "xds" | "pods">;
+
+/** Registers the families that every thread of the data path has. */
+export function createTrafficMetrics(metrics: Metrics): TrafficMetrics {
   const socketsOpen = metrics.gauge({
     name: "istio_tcp_sockets_open",
     help: "The current number of open TCP sockets (unstable)",
@@ -257,7 +269,5 @@ export function createZtunnelMetrics(metrics: Metrics, version: string): Ztunnel
         hostname,
       ).value++;
     },
-    xds: xdsFamilies(metrics),
-    pods: podFamilies(metrics),
   };
 }

@@ -8,7 +8,7 @@ import { Roster, type RosterMember } from "../../shared/base/roster.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import type { Logger } from "../../shared/telemetry/logger.ts";
 import { type AccessFacts, AccessLog, type Direction } from "./access-log.ts";
-import type { TrafficSeries, ZtunnelMetrics } from "./metrics.ts";
+import type { TrafficMetrics, TrafficSeries } from "./metrics.ts";
 import type { TrafficContext } from "./traffic.ts";
 
 /** Bytes so far: from client to server, and from server to client. */
@@ -76,13 +76,14 @@ export class ConnectionReport implements RosterMember {
 }
 
 export class TrafficReporter {
-  readonly metrics: ZtunnelMetrics;
+  readonly metrics: TrafficMetrics;
   readonly log: AccessLog;
   readonly clock: Clock;
   readonly #open = new Roster<ConnectionReport>();
+  #taken = 0;
 
   /** `logger` is of scope `access`. */
-  constructor(metrics: ZtunnelMetrics, logger: Logger, clock: Clock) {
+  constructor(metrics: TrafficMetrics, logger: Logger, clock: Clock) {
     this.metrics = metrics;
     this.log = new AccessLog(logger);
     this.clock = clock;
@@ -92,8 +93,14 @@ export class TrafficReporter {
     return this.#open.size;
   }
 
+  /** Since the start. */
+  get takenConnections(): number {
+    return this.#taken;
+  }
+
   open(facts: AccessFacts, context: TrafficContext): ConnectionReport {
     const report = new ConnectionReport(this, facts, context);
+    this.#taken++;
     this.#open.add(report);
     return report;
   }

@@ -1,46 +1,60 @@
 /**
  * Metrics about the process itself, under the names that dashboards for the reference ask for (wire/ztunnel.md section 9.2).
- * Its `tokio_*` families tell of worker threads; ours tell the same of the thread that moves the bytes.
+ * Its `tokio_*` families tell of worker threads; ours tell the same of the threads that move the bytes.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import type { FamilyOptions, Metrics } from "../../shared/telemetry/metrics.ts";
 
-export interface RuntimeFacts {
-  /** Connections that are being carried. */
-  readonly openConnections: () => number;
+/** What a thread carries. */
+export interface ThreadLoad {
+  readonly openConnections: number;
+  /** Since the start. */
+  readonly takenConnections: number;
 }
 
-/** The one thread of the data path: listeners, tunnels, connections, DNS. */
-const WORKER = "0";
-
 /** The kernel and the event loop keep these numbers anyway; we only read them when somebody asks. */
-export function createRuntimeMetrics(metrics: Metrics, facts: RuntimeFacts): void {
-  const gauge = (name: string, help: string, value: () => number): void => {
-    const family = metrics.gauge({ name, help, collect: () => update() });
-    const update = (): void => {
-      family.series().value = value();
-    };
+function gauge(metrics: Metrics, name: string, help: string, value: () => number): void {
+  const family = metrics.gauge({ name, help, collect: () => update() });
+  const update = (): void => {
+    family.series().value = value();
   };
-  const workerCounter = (name: string, help: string, value: () => number): void => {
-    const options: FamilyOptions = { name, help, labelNames: ["worker"], collect: () => update() };
-    const family = metrics.counter(options);
-    const update = (): void => {
-      family.series(WORKER).value = value();
-    };
-  };
-  gauge("process_open_fds", "Number of open file descriptors", openFiles);
-  gauge("process_max_fds", "Maximum number of file descriptors", maxFiles);
-  gauge("tokio_num_workers", "The number of threads that move connections", () => 1);
+}
+
+/** Of the process and of its main thread, which is the first of the `threads` that move connections. */
+export function createRuntimeMetrics(metrics: Metrics, load: ThreadLoad, threads = 1): void {
+  gauge(metrics, "process_open_fds", "Number of open file descriptors", openFiles);
+  gauge(metrics, "process_max_fds", "Maximum number of file descriptors", maxFiles);
+  gauge(metrics, "tokio_num_workers", "The number of threads that move connections", () => threads);
   gauge(
+    metrics,
     "tokio_global_queue_depth",
     "The number of tasks that wait for any thread; there is no such queue here",
     () => 0,
   );
+  createThreadMetrics(metrics, 0, load);
+}
+
+/** Of the calling thread. */
+export function createThreadMetrics(metrics: Metrics, thread: number, load: ThreadLoad): void {
+  const worker = String(thread);
+  const workerCounter = (name: string, help: string, value: () => number): void => {
+    const options: FamilyOptions = { name, help, labelNames: ["worker"], collect: () => update() };
+    const family = metrics.counter(options);
+    const update = (): void => {
+      family.series(worker).value = value();
+    };
+  };
   gauge(
+    metrics,
     "tokio_num_alive_tasks",
     "The number of connections that are being carried",
-    facts.openConnections,
+    () => load.openConnections,
+  );
+  workerCounter(
+    "ambit_worker_connections",
+    "The number of connections that the thread has taken (unstable)",
+    () => load.takenConnections,
   );
   workerCounter(
     "tokio_worker_total_busy_duration_seconds",

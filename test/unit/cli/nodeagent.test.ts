@@ -16,6 +16,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
     },
     shutdown: AbortSignal.abort(new Error("test")),
     kill: new AbortController().signal,
+    entry: new URL(import.meta.url),
   };
   const code = await main(["nodeagent", ...args], io);
   return { code, out, err };

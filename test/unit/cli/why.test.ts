@@ -27,6 +27,7 @@ async function ambit(...args: string[]) {
     },
     shutdown: new AbortController().signal,
     kill: new AbortController().signal,
+    entry: new URL(import.meta.url),
   };
   out.code = await main(["why", ...args], io);
   return out;

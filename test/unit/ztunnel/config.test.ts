@@ -49,6 +49,7 @@ test("defaults are the reference's", () => {
     maxFrameBytes: 1_048_576,
   });
   assert.deepEqual(config.keepalive, { idleMs: 180_000, intervalMs: 180_000, retries: 9 });
+  // Of 8 CPUs: a quarter, as the reference.
   assert.equal(config.numWorkerThreads, 2);
   assert.equal(config.dnsProxy, true);
   assert.equal(config.auth.kind, "none");

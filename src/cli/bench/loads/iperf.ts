@@ -14,6 +14,20 @@ export function iperfCommand(
   ];
 }
 
+/** So many bytes, and an orderly end: its server serves one client at a time. */
+export function iperfWarmUpCommand(
+  host: string,
+  port: number,
+  streams: number,
+  bytes: number,
+): readonly string[] {
+  return [
+    "iperf3",
+    ...["--client", host, "--port", String(port)],
+    ...["--bytes", String(bytes), "--parallel", String(streams)],
+  ];
+}
+
 export interface IperfResult {
   readonly bytes: number;
   readonly gbitPerSecond: number;

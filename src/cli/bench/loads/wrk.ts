@@ -1,14 +1,21 @@
 /** wrk: requests over connections that stay open, or a new one for each. */
-import type { Sample } from "../spec.ts";
+import type { Latency } from "./latency.ts";
 
 export interface WrkOptions {
   readonly url: string;
   readonly connections: number;
   readonly seconds: number;
   readonly headers?: readonly string[];
-  /** A Lua script that chooses requests. */
-  readonly script?: string;
+  /** A Lua script; one that ends with `wrkEnd`. */
+  readonly script: string;
 }
+
+/** Lua: wrk by itself prints no percentile above the 99th. */
+export const wrkEnd = `
+done = function(summary, latency)
+  io.write(string.format("  99.9%% is %d us\\n", latency:percentile(99.9)))
+end
+`;
 
 export function wrkCommand(options: WrkOptions): readonly string[] {
   return [
@@ -19,18 +26,15 @@ export function wrkCommand(options: WrkOptions): readonly string[] {
     ...["--connections", String(options.connections)],
     ...["--duration", `${options.seconds}s`],
     ...["--timeout", "10s"],
-    ...(options.script === undefined ? [] : ["--script", options.script]),
+    ...["--script", options.script],
     ...(options.headers ?? []).flatMap((header) => ["--header", header]),
     options.url,
   ];
 }
 
-export interface WrkResult {
+export interface WrkResult extends Latency {
   readonly requests: number;
   readonly perSecond: number;
-  readonly p50Ms: number;
-  readonly p90Ms: number;
-  readonly p99Ms: number;
   readonly failed: number;
 }
 
@@ -56,15 +60,7 @@ export function parseWrk(text: string): WrkResult {
     p50Ms: percentile(50),
     p90Ms: percentile(90),
     p99Ms: percentile(99),
+    p999Ms: Number(/^\s+99\.9% is (\d+) us/m.exec(text)?.[1]) / 1_000,
     failed: socketErrors + badStatus,
   };
-}
-
-export function latencySamples(load: Sample["load"], result: WrkResult): readonly Sample[] {
-  return [
-    { load, figure: "rate", unit: "1/s", value: result.perSecond },
-    { load, figure: "p50", unit: "ms", value: result.p50Ms },
-    { load, figure: "p90", unit: "ms", value: result.p90Ms },
-    { load, figure: "p99", unit: "ms", value: result.p99Ms },
-  ];
 }

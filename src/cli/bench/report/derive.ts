@@ -1,22 +1,93 @@
-/** Figures that follow from others: the columns in which Istio publishes the cost of a mesh. Pure. */
-import type { Figure, StackFigures } from "../figures.ts";
+/** Figures that follow from others. Pure. */
+import { type Figure, labelOf, type StackFigures } from "../figures.ts";
+import type { MeshContent } from "../spec.ts";
 
-export interface CostColumns {
-  /** Virtual CPUs for 1000 requests a second of 1 KB. */
-  readonly vcpuPer1000Rps: number;
-  /** Resident memory of the data path at that load, in MB. */
-  readonly memoryMb: number;
+export function findFigure(
+  stack: StackFigures | undefined,
+  load: string,
+  figure: string,
+): Figure | undefined {
+  return stack?.figures.find((each) => each.load === load && each.figure === figure);
 }
 
-function find(stack: StackFigures, load: string, figure: string): Figure | undefined {
-  return stack.figures.find((candidate) => candidate.load === load && candidate.figure === figure);
+/** The columns in which Istio publishes the cost of a mesh: for 1000 requests a second of 1 KB. */
+export interface CostColumns {
+  readonly vcpu: number;
+  /** Resident memory of all proxies on the way, in MB. */
+  readonly memoryMb: number;
+  /** Measured at this rate; otherwise reckoned from a load as fast as it goes. */
+  readonly atRate: boolean;
 }
 
 /** Undefined for a stack without processes of its own. */
 export function costColumns(stack: StackFigures): CostColumns | undefined {
-  const cpu = find(stack, "http-32", "CPU");
-  const memory = find(stack, "memory", "data path, loaded");
-  if (cpu === undefined || memory === undefined) return undefined;
+  const cpu = findFigure(stack, "rate-32", "CPU");
+  const memory = findFigure(stack, "rate-32", "data path");
   // So many microseconds of CPU for each of 1000 requests in a second.
-  return { vcpuPer1000Rps: cpu.median / 1_000, memoryMb: memory.median };
+  if (cpu !== undefined && memory !== undefined)
+    return { vcpu: cpu.median / 1_000, memoryMb: memory.median, atRate: true };
+  const fastCpu = findFigure(stack, "http-32", "CPU");
+  const loaded = findFigure(stack, "memory", "data path, loaded");
+  if (fastCpu === undefined || loaded === undefined) return undefined;
+  return { vcpu: fastCpu.median / 1_000, memoryMb: loaded.median, atRate: false };
+}
+
+/** ambit in a mesh of another size. */
+export interface SizedStack {
+  readonly content: MeshContent;
+  readonly stack: StackFigures;
+}
+
+/** The small mesh of the other figures first. */
+export function sizedStacks(stacks: readonly StackFigures[]): readonly SizedStack[] {
+  const sized = stacks.flatMap((stack) =>
+    stack.content === undefined ? [] : [{ content: stack.content, stack }],
+  );
+  const small = stacks.find(({ stack, variant }) => stack === "ambit" && variant === "");
+  if (sized.length === 0 || small === undefined) return sized;
+  return [{ content: { policies: 1, workloads: 0 }, stack: small }, ...sized];
+}
+
+/** The stacks that the small mesh was measured with. */
+export function mainStacks(stacks: readonly StackFigures[]): readonly StackFigures[] {
+  return stacks.filter(({ content }) => content === undefined);
+}
+
+export interface PerObject {
+  readonly label: string;
+  readonly object: "workload" | "policy";
+  /** By role: what each further object costs it. */
+  readonly roles: readonly {
+    readonly name: string;
+    readonly memoryKb: number;
+    /** To read, to translate and to pass it on when it starts; undefined for roles where that is not measured. */
+    readonly startCpuUs: number | undefined;
+  }[];
+}
+
+/** What one more object costs each role, from meshes with many of them against the small mesh. */
+export function costPerObject(stacks: readonly StackFigures[]): readonly PerObject[] {
+  const [small, ...larger] = sizedStacks(stacks);
+  if (small === undefined || small.stack.content !== undefined) return [];
+  return larger.flatMap(({ content, stack }) => {
+    const workloads = content.workloads - small.content.workloads;
+    const policies = content.policies - small.content.policies;
+    const count = Math.max(workloads, policies);
+    // Fewer disappear in what two starts differ by.
+    if (count < 1_000) return [];
+    const more = (load: string, figure: string): number | undefined => {
+      const [from, to] = [small.stack, stack].map((each) => findFigure(each, load, figure)?.median);
+      return from === undefined || to === undefined ? undefined : (to - from) / count;
+    };
+    const roles = ["controlplane", "nodeagent", "ztunnel"].flatMap((name) => {
+      const mb = more("memory", `one ${name}, idle`);
+      const ms = more("start", `CPU, one ${name}`);
+      if (mb === undefined) return [];
+      return [
+        { name, memoryKb: mb * 1_024, startCpuUs: ms === undefined ? undefined : ms * 1_000 },
+      ];
+    });
+    const object = workloads > 0 ? "workload" : "policy";
+    return [{ label: labelOf(stack), object, roles }];
+  });
 }

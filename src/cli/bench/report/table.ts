@@ -1,112 +1,219 @@
 /** The report for a terminal: ratios first, then what they are ratios of. Pure. */
-import { type Figure, figureKey, labelOf, type StackFigures } from "../figures.ts";
-import { loadNames, loadTitles, type Unit } from "../spec.ts";
-import { costColumns } from "./derive.ts";
+import { labelOf, type StackFigures } from "../figures.ts";
+import { type LoadName, loadNames, loadTitles } from "../spec.ts";
+import { costColumns, costPerObject, findFigure, mainStacks, sizedStacks } from "./derive.ts";
+import { limitOf, ownLimits } from "./limits.ts";
+import { microTable } from "./micro.ts";
+import { figureNames, formatRatio, ratiosOf } from "./ratios.ts";
 import type { Report } from "./report.ts";
-
-/** Whether more of it is better. */
-export function moreIsBetter(unit: Unit): boolean {
-  return unit === "Gbit/s" || unit === "1/s";
-}
-
-export function formatValue(value: number): string {
-  if (!Number.isFinite(value)) return "-";
-  if (value >= 1_000) return String(Math.round(value));
-  if (value >= 100) return value.toFixed(0);
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
-}
-
-/** Median, and how far the rounds lie apart. */
-export function formatFigure({ median, lowest, highest, values }: Figure): string {
-  if (values.length < 2) return formatValue(median);
-  return `${formatValue(median)} [${formatValue(lowest)}..${formatValue(highest)}]`;
-}
-
-/** The stack that others are set beside: the first of these that was measured. */
-export function baseOf(stacks: readonly StackFigures[]): StackFigures | undefined {
-  for (const name of ["sidecars", "ztunnel", "direct"] as const) {
-    const found = stacks.find(({ stack, variant }) => stack === name && variant === "");
-    if (found !== undefined) return found;
-  }
-  return stacks[0];
-}
+import { alignColumns, formatShort, formatValue } from "./text.ts";
 
 export function renderTable(report: Report): string {
-  const { environment } = report;
-  const lines = [
-    `ambit bench, ${report.takenAt}: ${report.rounds} rounds of ${report.secondsPerLoad} s a load; medians [lowest..highest]`,
+  const main = mainStacks(report.stacks);
+  const blocks = [
+    headLines(report),
+    ratioLines(report, main),
+    ...loadNames.map((load) => loadLines(load, main)),
+    ...["memory", "start", "push"].map((load) => besideLines(load, main)),
+    costLines(main),
+    limitLines(main),
+    pauseLines(main),
+    contentLines(report.stacks),
+    objectLines(report.stacks),
+    microLines(report),
+    endLines(report),
+  ];
+  return `${blocks
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join("\n"))
+    .join("\n\n")}\n`;
+}
+
+function headLines({
+  environment,
+  takenAt,
+  rounds,
+  secondsPerLoad,
+  warmUpMs,
+}: Report): readonly string[] {
+  const spread = rounds > 1 ? "; medians ±spread" : "; one round says nothing about the spread";
+  return [
+    `ambit bench, ${takenAt}: ${rounds} x ${secondsPerLoad} s a load after ${warmUpMs / 1_000} s of it to warm up${spread}`,
     `${environment.cores} x ${environment.cpu}, ${environment.memoryGb} GB, Linux ${environment.kernel}, Node ${environment.node}; load before: ${formatValue(environment.loadBefore)}`,
     ...environment.tools.map((tool) => `  ${tool}`),
-    "",
   ];
-  const base = baseOf(report.stacks);
-  const main = report.stacks.filter(({ variant }) => !variant.includes("workloads"));
-  for (const load of [...loadNames, "memory", "start", "push"]) {
-    const rows = rowsOf(load, main, base);
-    if (rows.length === 0) continue;
-    lines.push(
-      load in loadTitles ? `${load}: ${loadTitles[load as keyof typeof loadTitles]}` : load,
+}
+
+function ratioLines({ rounds }: Report, main: readonly StackFigures[]): readonly string[] {
+  const { columns, rows } = ratiosOf(main);
+  if (rows.length === 0) return [];
+  return [
+    `ratios${rounds > 1 ? " (~: the rounds of both overlap)" : ""}`,
+    ...alignColumns([
+      ["", ...columns.map(({ title }) => title)],
+      ...rows.map(({ key, unit }) => [
+        `${key.replace("/", " ")} (${unit})`,
+        ...columns.map(({ byKey }) => formatRatio(byKey.get(key), rounds)),
+      ]),
+    ]),
+  ];
+}
+
+function unitOf(stacks: readonly StackFigures[], load: string, name: string): string {
+  const units = stacks.map((stack) => findFigure(stack, load, name)?.unit);
+  return units.find((unit) => unit !== undefined) ?? "";
+}
+
+/** A row a stack, a column a figure; "!" marks what may be the load generator's limit. */
+function loadLines(load: LoadName, main: readonly StackFigures[]): readonly string[] {
+  const names = figureNames(main, load);
+  if (names.length === 0) return [];
+  const rows = main.flatMap((stack) => {
+    const figures = names.map((name) => findFigure(stack, load, name));
+    if (figures.every((figure) => figure === undefined)) return [];
+    const mark = limitOf(stack, main, load) === undefined ? "" : " !";
+    const cells = figures.map((figure, index) =>
+      figure === undefined ? "-" : `${formatShort(figure)}${index === 0 ? mark : ""}`,
     );
-    lines.push(...rows, "");
-  }
-  lines.push(...costLines(main), ...contentLines(report.stacks));
-  for (const { what, reason } of report.absent) lines.push(`not measured: ${what}: ${reason}`);
-  lines.push(`again: ${report.command}`);
-  return `${lines.join("\n")}\n`;
-}
-
-function rowsOf(
-  load: string,
-  stacks: readonly StackFigures[],
-  base: StackFigures | undefined,
-): readonly string[] {
-  const names = [
-    ...new Set(
-      stacks.flatMap(({ figures }) => figures.filter((f) => f.load === load).map(figureKey)),
-    ),
-  ];
-  return names.flatMap((key) => {
-    const from = base?.figures.find((figure) => figureKey(figure) === key);
-    const cells = stacks.flatMap((stack) => {
-      const figure = stack.figures.find((candidate) => figureKey(candidate) === key);
-      if (figure === undefined) return [];
-      const ratio =
-        from === undefined || stack === base
-          ? ""
-          : ` (${formatValue(figure.median / from.median)}x)`;
-      return [{ label: labelOf(stack), unit: figure.unit, text: formatFigure(figure) + ratio }];
-    });
-    const [first] = cells;
-    if (first === undefined) return [];
-    const figureName = key.slice(key.indexOf("/") + 1);
-    return [
-      `  ${figureName} (${first.unit})`,
-      ...cells.map(({ label, text }) => `    ${label.padEnd(22)} ${text}`),
-    ];
+    return [[labelOf(stack), ...cells]];
   });
+  const head = names.map((name) => headOf(name, unitOf(main, load, name)));
+  return [`${load}: ${loadTitles[load]}`, ...alignColumns([["", ...head], ...rows])];
 }
 
-function costLines(stacks: readonly StackFigures[]): readonly string[] {
-  const rows = stacks.flatMap((stack) => {
+/** "CPU us CPU/request" says one word twice. */
+function headOf(name: string, unit: string): string {
+  return name.startsWith("CPU") ? `${name}, ${unit.replace(" CPU", "")}` : `${name}, ${unit}`;
+}
+
+/** A row a figure, a column a stack. */
+function besideLines(load: string, main: readonly StackFigures[]): readonly string[] {
+  const names = figureNames(main, load);
+  if (names.length === 0) return [];
+  const stacks = main.filter(({ figures }) => figures.some((figure) => figure.load === load));
+  const rows = names.map((name) => [
+    headOf(name, unitOf(main, load, name)),
+    ...stacks.map((stack) => {
+      const figure = findFigure(stack, load, name);
+      return figure === undefined ? "-" : formatShort(figure);
+    }),
+  ]);
+  return [load, ...alignColumns([["", ...stacks.map(labelOf)], ...rows])];
+}
+
+function costLines(main: readonly StackFigures[]): readonly string[] {
+  const rows = main.flatMap((stack) => {
     const cost = costColumns(stack);
     if (cost === undefined) return [];
-    return [
-      `    ${labelOf(stack).padEnd(22)} ${formatValue(cost.vcpuPer1000Rps)} vCPU, ${formatValue(cost.memoryMb)} MB`,
-    ];
+    const { vcpu, memoryMb, atRate } = cost;
+    const how = atRate ? "" : "reckoned from the fastest";
+    return [[labelOf(stack), vcpu.toFixed(3), formatValue(memoryMb), how]];
   });
-  return rows.length === 0
-    ? []
-    : ["cost of 1000 requests a second of 1 KB (all proxies of the stack)", ...rows, ""];
+  if (rows.length === 0) return [];
+  return [
+    "cost of 1000 requests a second of 1 KB, all proxies on the way (the columns of Istio's page)",
+    ...alignColumns([["", "vCPU", "MB", ""], ...rows]),
+  ];
 }
 
-/** ambit in meshes of other sizes. */
+function limitLines(main: readonly StackFigures[]): readonly string[] {
+  const limits = ownLimits(main, loadNames);
+  if (limits.length === 0) return [];
+  const cores = (value: number | undefined): string =>
+    value === undefined ? "-" : formatValue(value);
+  const marks = loadNames.flatMap((load) =>
+    main.flatMap((stack) => {
+      const why = limitOf(stack, main, load);
+      return why === undefined ? [] : [`  ! ${load}, ${labelOf(stack)}: ${why}`];
+    }),
+  );
+  return [
+    "what load generators and servers do by themselves (no mesh); what is near it is marked with !",
+    ...alignColumns([
+      ["", "at most", "load generator, cores", "servers, cores"],
+      ...limits.map((each) => [
+        each.load,
+        `${formatValue(each.most)} ${each.figure === "rate" ? "1/s" : "Gbit/s"}`,
+        cores(each.generatorCores),
+        cores(each.serverCores),
+      ]),
+    ]),
+    ...marks,
+  ];
+}
+
+function pauseLines(main: readonly StackFigures[]): readonly string[] {
+  const rows = loadNames.flatMap((load) => {
+    const cells = main.map((stack) => {
+      const longest = findFigure(stack, load, "GC, longest pause");
+      const share = findFigure(stack, load, "GC, all pauses");
+      if (longest === undefined || share === undefined) return "";
+      return `${formatValue(longest.median)} ms, ${formatValue(share.median)} %`;
+    });
+    return cells.every((cell) => cell === "") ? [] : [[load, ...cells]];
+  });
+  if (rows.length === 0) return [];
+  const used = main.map((_, column) => rows.some((row) => row[column + 1] !== ""));
+  const kept = (row: readonly string[]): readonly string[] =>
+    row.filter((_, column) => column === 0 || used[column - 1]);
+  return [
+    "GC pauses in the processes of the data path: the longest of any, and of all in percent of the time",
+    ...alignColumns([["", ...main.map(labelOf)], ...rows].map(kept)),
+  ];
+}
+
+const contentColumns: readonly (readonly [load: string, figure: string])[] = [
+  ["start", "ready"],
+  ["http-32", "rate"],
+  ["http-32", "CPU"],
+  ["connections", "rate"],
+  ["connections", "CPU"],
+  ["push", "effect"],
+  ["memory", "one ztunnel, idle"],
+  ["memory", "one controlplane, idle"],
+  ["memory", "one nodeagent, idle"],
+];
+
+/** ambit in meshes of other sizes, and in the small one. */
 function contentLines(stacks: readonly StackFigures[]): readonly string[] {
-  const sized = stacks.filter(({ variant }) => variant.includes("workloads"));
-  return sized.flatMap((stack) => [
-    labelOf(stack),
-    ...stack.figures.map(
-      (figure) => `    ${figureKey(figure).padEnd(34)} ${formatFigure(figure)} ${figure.unit}`,
-    ),
-    "",
-  ]);
+  const sized = sizedStacks(stacks);
+  if (sized.length < 2) return [];
+  const each = sized.map(({ stack }) => stack);
+  return [
+    "ambit in larger meshes",
+    ...alignColumns([
+      ["", ...sized.map(({ content }) => `${content.policies} policies`)],
+      ["", ...sized.map(({ content }) => `${content.workloads} workloads`)],
+      ...contentColumns.map(([load, figure]) => [
+        `${load} ${headOf(figure, unitOf(each, load, figure))}`,
+        ...sized.map(({ stack }) => {
+          const found = findFigure(stack, load, figure);
+          return found === undefined ? "-" : formatShort(found);
+        }),
+      ]),
+    ]),
+  ];
+}
+
+function objectLines(stacks: readonly StackFigures[]): readonly string[] {
+  const rows = costPerObject(stacks).flatMap(({ label, object, roles }) =>
+    roles.map(({ name, memoryKb, startCpuUs }) => [
+      `${label}: each ${object} in the ${name}`,
+      `${formatValue(memoryKb)} KB`,
+      startCpuUs === undefined ? "-" : `${formatValue(startCpuUs)} us CPU to start`,
+    ]),
+  );
+  return rows.length === 0 ? [] : ["cost of one more object", ...alignColumns(rows)];
+}
+
+function microLines({ micro }: Report): readonly string[] {
+  if (micro.length === 0) return [];
+  return ["single functions", microTable(micro).trimEnd()];
+}
+
+function endLines({ absent, command, tookSeconds }: Report): readonly string[] {
+  return [
+    ...absent.map(({ what, reason }) => `not measured: ${what}: ${reason}`),
+    `took ${tookSeconds} s; again: ${command}`,
+  ];
 }

@@ -1,6 +1,6 @@
 /** Two versions of ambit side by side: what changed by more than the rounds differ among themselves. Pure. */
 import { type Comparison, compare, type StackFigures } from "../figures.ts";
-import { formatFigure, formatValue, moreIsBetter } from "./table.ts";
+import { formatFigure, formatValue, moreIsBetter } from "./text.ts";
 
 /** "same" is what noise may explain. */
 export function verdictOf({ unit, ratio, beyondNoise }: Comparison): "better" | "worse" | "same" {

@@ -15,6 +15,7 @@ import {
 } from "../../world/objects.ts";
 import type { ManagedProcess } from "../../world/process.ts";
 import type { Ground } from "../ground.ts";
+import { PauseRecords } from "../pauses.ts";
 import type { MeshContent } from "../spec.ts";
 import {
   BENCH_NAMESPACE,
@@ -24,11 +25,13 @@ import {
   WAYPOINT,
   ZTUNNEL_SERVICE_ACCOUNT,
 } from "../topology.ts";
+import { effectsMs } from "./effect.ts";
 import { openEnvoyWaypoint } from "./envoy-waypoint.ts";
 import type { Stack, StackOptions } from "./stack.ts";
 
-const ENROLL_DEADLINE_MS = 60_000;
-const EFFECT_DEADLINE_MS = 10_000;
+/** Each process reads a mesh of 100,000 workloads for half a minute, and two cores are few for all of them. */
+const START_DEADLINE_MS = 150_000;
+const ENROLL_DEADLINE_MS = 100_000;
 
 export interface AmbitOptions extends StackOptions {
   /** Another ztunnel's command line. */
@@ -54,8 +57,10 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
   folder.write("policies", policies(options.content.policies));
   writeMesh(folder, options.content);
   const { ztunnel } = options;
+  const pauses = new PauseRecords(world.path("pauses"));
   const mesh = new Mesh(world, {
-    program: options.program,
+    program: pauses.watched(options.program),
+    startDeadlineMs: START_DEADLINE_MS,
     config: folder.path,
     serviceAccount: `${SYSTEM_NAMESPACE}/${ZTUNNEL_SERVICE_ACCOUNT}`,
     ...(ztunnel === undefined ? {} : { ztunnelProgram: () => ztunnel }),
@@ -76,11 +81,13 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
       { name: "nodeagent", pids: nodes.map((node) => mesh.nodeAgent(node).pid) },
     ],
     startedInMs: systemClock.monotonicMs() - startedMs,
+    ...(ztunnel === undefined ? { pauses } : {}),
     // What is pushed to the waypoint has no effect on one with settings of its own.
     ...(typeof options.waypoint === "object"
       ? {}
       : {
-          pushToEffectMs: () => pushToEffectMs(ground, folder, options.waypoint !== undefined),
+          pushEffectsMs: (times) =>
+            pushEffectsMs(ground, folder, options.waypoint !== undefined, times),
         }),
   };
 }
@@ -220,14 +227,15 @@ async function reaches(ground: Ground): Promise<boolean> {
 }
 
 /**
- * A policy that shuts the client out is written, and requests begin one after the other until the first that fails. Behind a
- * waypoint the node proxies see its identity, so the policy is for the waypoint.
+ * A policy that shuts the client out is written and taken away again. Behind a waypoint the node proxies see its identity,
+ * so the policy is for the waypoint.
  */
-async function pushToEffectMs(
+function pushEffectsMs(
   ground: Ground,
   folder: ObjectFolder,
   atWaypoint: boolean,
-): Promise<number> {
+  times: number,
+): Promise<readonly number[]> {
   const deny: KubernetesObject = {
     apiVersion: "security.istio.io/v1",
     kind: "AuthorizationPolicy",
@@ -240,19 +248,9 @@ async function pushToEffectMs(
       ],
     },
   };
-  const startedMs = systemClock.monotonicMs();
-  folder.write("deny", [deny]);
-  let beganMs = startedMs;
-  try {
-    while (await reaches(ground)) {
-      beganMs = systemClock.monotonicMs();
-      if (beganMs - startedMs > EFFECT_DEADLINE_MS) throw new Error("a policy had no effect");
-    }
-    return systemClock.monotonicMs() - startedMs;
-  } finally {
-    folder.remove("deny");
-    const deadlineMs = systemClock.monotonicMs() + EFFECT_DEADLINE_MS;
-    while (!(await reaches(ground)) && systemClock.monotonicMs() < deadlineMs)
-      await systemClock.sleep(20);
-  }
+  const change = {
+    shutOut: () => folder.write("deny", [deny]),
+    letIn: () => folder.remove("deny"),
+  };
+  return effectsMs(ground, SERVER_IP, ports.http, change, times);
 }

@@ -125,7 +125,8 @@ function tls(side: SidecarSide, context: "UpstreamTlsContext" | "DownstreamTlsCo
   };
 }
 
-const httpPorts: readonly number[] = [ports.http, ports.http2, ports.idle];
+const http1Ports: readonly number[] = [ports.http, ports.idle];
+const http2Ports: readonly number[] = [ports.http2, ports.grpc];
 
 function listener(side: SidecarSide, inbound: boolean): object {
   const port = inbound ? INBOUND_PORT : OUTBOUND_PORT;
@@ -146,11 +147,8 @@ function listener(side: SidecarSide, inbound: boolean): object {
       },
     ],
     filter_chains: [
-      ...httpPorts.map((destination) =>
-        chain(destination, [
-          httpManager(side, destination === ports.http2 ? "next-http2" : "next-http", inbound),
-        ]),
-      ),
+      ...http1Ports.map((port) => chain(port, [httpManager(side, "next-http", inbound)])),
+      ...http2Ports.map((port) => chain(port, [httpManager(side, "next-http2", inbound)])),
       chain(ports.bulk, tcpFilters(side, "next-tcp", inbound)),
     ],
   };

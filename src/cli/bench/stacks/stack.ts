@@ -1,4 +1,5 @@
 /** A stack that is up: where its load goes, and which processes carry it. */
+import type { PauseRecords } from "../pauses.ts";
 import type { MeshContent } from "../spec.ts";
 
 export interface Role {
@@ -14,8 +15,10 @@ export interface Stack {
   /** Processes that only tell them what to do. */
   readonly control: readonly Role[];
   readonly startedInMs: number;
-  /** From a change on disk to its effect on a connection; undefined where nothing can be changed. */
-  readonly pushToEffectMs?: () => Promise<number>;
+  /** Of the collector, where processes of ours are among these. */
+  readonly pauses?: PauseRecords;
+  /** From changes on disk to their effect on connections, two each time; undefined where nothing can be changed. */
+  readonly pushEffectsMs?: (times: number) => Promise<readonly number[]>;
 }
 
 export interface StackOptions {

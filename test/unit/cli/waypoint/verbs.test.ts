@@ -44,6 +44,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
     },
     shutdown: new AbortController().signal,
     kill: new AbortController().signal,
+    entry: new URL(import.meta.url),
   };
   const code = await main(["waypoint", ...args], io);
   return { code, out, err };

@@ -36,7 +36,7 @@ const stock: Party = {
 async function everything(): Promise<string> {
   const metrics = new Metrics();
   const ztunnel = createZtunnelMetrics(metrics, "1.2.3");
-  createRuntimeMetrics(metrics, { openConnections: () => 7 });
+  createRuntimeMetrics(metrics, { openConnections: 7, takenConnections: 9 });
   const traffic = ztunnel.traffic({
     reporter: "source",
     source: cart,
@@ -80,6 +80,8 @@ const numbers = "<n>";
  * labels in order. Numbers that are the machine's are left out.
  */
 const golden = `
+ambit_worker_connections counter
+ambit_worker_connections_total{worker="0"} 9
 istio_build gauge
 istio_build{component="ztunnel",tag="1.2.3"} 1
 istio_crl_policy_rejections counter
@@ -187,7 +189,7 @@ test("what is not known is unknown", async () => {
 
 test("the machine's numbers are those of this process", async () => {
   const metrics = new Metrics();
-  createRuntimeMetrics(metrics, { openConnections: () => 0 });
+  createRuntimeMetrics(metrics, { openConnections: 0, takenConnections: 0 });
   const read = async (name: string): Promise<number> =>
     Number(new RegExp(`^${name}(?:\\{.*\\})? (.+)$`, "m").exec(await metrics.render())?.[1]);
   const before = await read("process_open_fds");

@@ -1,0 +1,69 @@
+/** Judging one connection by the policies that apply to its destination. */
+import type { ConnectionFacts } from "../../../shared/authz/decision.ts";
+import { evaluate } from "../../../shared/authz/evaluate.ts";
+import type { Policy, PolicyMatch } from "../../../shared/model/policy.ts";
+import { ipOf } from "../../../shared/net/ip.ts";
+import type { MicroCase } from "./measure.ts";
+
+const anything: PolicyMatch = {
+  namespaces: [],
+  notNamespaces: [],
+  principals: [],
+  notPrincipals: [],
+  serviceAccounts: [],
+  notServiceAccounts: [],
+  sourceIps: [],
+  notSourceIps: [],
+  destinationIps: [],
+  notDestinationIps: [],
+  destinationPorts: [],
+  notDestinationPorts: [],
+};
+
+/** Each lets one caller in, the last the one who asks. */
+function allowing(count: number): readonly Policy[] {
+  return Array.from({ length: count }, (_, index) => {
+    const caller = index === count - 1 ? "web" : `caller-${index}`;
+    const value = `cluster.local/ns/shop/sa/${caller}`;
+    return {
+      name: `allow-${index}`,
+      namespace: "shop",
+      scope: "Namespace",
+      action: "Allow",
+      dryRun: false,
+      rules: [
+        {
+          clauses: [
+            { matches: [{ ...anything, principals: [{ kind: "exact", value }] }] },
+            { matches: [{ ...anything, destinationPorts: [8080] }] },
+          ],
+        },
+      ],
+    };
+  });
+}
+
+const facts: ConnectionFacts = {
+  sourceIp: ipOf("10.244.2.9"),
+  peer: { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "web" },
+  destinationIp: ipOf("10.244.1.17"),
+  destinationPort: 8080,
+};
+
+function judging(count: number): () => (times: number) => number {
+  return () => {
+    const candidates = { policies: allowing(count), unknown: [], refused: [] };
+    return (times) => {
+      let allowed = 0;
+      for (let time = 0; time < times; time++)
+        if (evaluate(candidates, facts).verdict === "allow") allowed++;
+      return allowed;
+    };
+  };
+}
+
+export const policyCases: readonly MicroCase[] = [1, 100, 10_000].map((count) => ({
+  subject: "policy",
+  name: `judge a connection by ${count} ${count === 1 ? "policy" : "policies"}`,
+  prepare: judging(count),
+}));
