@@ -6,7 +6,8 @@
  * Events tell of changes (EPOLLET), so whoever is called must read or write until the kernel has no more, or ask to be
  * called again.
  */
-import { arch } from "node:process";
+import process, { arch } from "node:process";
+import { isMainThread } from "node:worker_threads";
 import { endTurn } from "../base/turn.ts";
 import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLET } from "./constants.ts";
 import { checked, libc } from "./libc.ts";
@@ -70,6 +71,14 @@ export class Epoll {
     if (this.#again.push(listener) === 1) setImmediate(this.#runAgain);
   }
 
+  /** Closes all that is watched, and itself. */
+  close(): void {
+    this.#poll.abandon();
+    for (const [fd, listener] of this.#listeners.entries())
+      if (listener !== undefined) libc().close(fd);
+    libc().close(this.#fd);
+  }
+
   #control(operation: number, fd: number, events: number, generation: number): void {
     const event = this.#event;
     event[0] = events;
@@ -103,6 +112,10 @@ let ofThread: Epoll | undefined;
 
 /** The one of the calling thread. */
 export function threadEpoll(): Epoll {
-  ofThread ??= new Epoll();
-  return ofThread;
+  if (ofThread !== undefined) return ofThread;
+  const epoll = new Epoll();
+  ofThread = epoll;
+  // A process takes its descriptors with it, a thread does not.
+  if (!isMainThread) process.once("exit", () => epoll.close());
+  return epoll;
 }

@@ -5,6 +5,7 @@
  * A callback from C runs outside any JavaScript frame: no promise goes on after it. So it does no more than ask for an
  * immediate, which runs in the same turn of the loop.
  */
+import process from "node:process";
 import { isMainThread } from "node:worker_threads";
 import koffi from "koffi";
 import { SystemCallError } from "./errno.ts";
@@ -21,7 +22,7 @@ interface Libuv {
   readonly stop: (handle: unknown) => number;
   readonly ref: (handle: unknown) => void;
   readonly unref: (handle: unknown) => void;
-  readonly close: (handle: unknown, callback: bigint) => void;
+  readonly close: (handle: unknown, callback: bigint | null) => void;
   readonly onPoll: bigint;
   readonly onClosed: bigint;
 }
@@ -33,8 +34,16 @@ const open = new Map<number, UvPoll>();
 const closing = new Map<number, unknown>();
 
 function libuv(): Libuv {
-  bound ??= bindLibuv();
+  if (bound !== undefined) return bound;
+  bound = bindLibuv();
+  // Node ends the loop of a thread, and aborts the process if it finds a handle there that is not its own.
+  if (!isMainThread) process.once("exit", closeAll);
   return bound;
+}
+
+/** Nothing runs afterwards that could be told. */
+function closeAll(): void {
+  for (const poll of open.values()) poll.abandon();
 }
 
 function bindLibuv(): Libuv {
@@ -123,6 +132,14 @@ export class UvPoll {
     closing.set(this.#address, this.#handle);
     this.#uv.stop(this.#handle);
     this.#uv.close(this.#handle, this.#uv.onClosed);
+  }
+
+  /** The thread ends. */
+  abandon(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#uv.stop(this.#handle);
+    this.#uv.close(this.#handle, null);
   }
 
   /** Only for the callback from C. */
