@@ -97,19 +97,21 @@ export class PodProxies implements PodProxyFactory {
       const proxy = await startPodProxy(this.#node, info, network, { kind });
       return { proxy, mates: undefined };
     }
-    let mates: PodMates | undefined;
+    const mates = kind === "pod" ? this.#crew?.newPod(info, namespace) : undefined;
     const companion = async (scope: PodScope): Promise<Companion> => {
       const own = await this.#startCompanions(scope, kind, namespace);
-      if (this.#crew === undefined || kind !== "pod") return own;
+      if (mates === undefined) return own;
       try {
-        mates = await this.#crew.startPod(info, namespace);
+        await mates.start();
         return companions(own, mates);
       } catch (thrown) {
         own.stop();
         throw thrown;
       }
     };
-    const proxy = await startPodProxy(this.#node, info, network, { kind, companion });
+    const placement = mates?.placement;
+    const proxy = await startPodProxy(this.#node, info, network, { kind, companion, placement });
+    mates?.serveWith(proxy);
     return { proxy, mates };
   }
 

@@ -2,6 +2,7 @@
  * The proxy of one pod: its listeners in the pod's network namespace, and the owner of everything that they let in. When it
  * has stopped, nothing of the pod is left: no listener, session, timer or descriptor.
  */
+import type { Socket } from "node:net";
 import { describeError, MeshError } from "../../shared/base/errors.ts";
 import { HbonePool } from "../../shared/hbone/pool.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
@@ -39,6 +40,8 @@ export interface RunningPodProxy extends PodProxy {
   readonly connections: ConnectionRegistry;
   /** Whether the HBONE connection from this address is served here. */
   serves(peer: SocketAddress): boolean;
+  /** Serves an HBONE connection that another thread has accepted. */
+  take(socket: Socket): void;
 }
 
 type State = "serving" | "draining" | "stopped";
@@ -56,6 +59,19 @@ export interface PodProxyOptions {
   readonly companion?: (scope: PodScope) => Promise<Companion>;
   /** Default true: a drain waits until a successor, if there is one, has proven itself. False where somebody else did. */
   readonly provesSuccessor?: boolean;
+  /** Where there are several threads: which of them serves an HBONE connection. */
+  readonly placement?: SessionPlacement | undefined;
+}
+
+export interface SessionPlacement {
+  /** True when another thread serves the connection; nothing of it is left here then. Otherwise it counts here. */
+  handOver(socket: Socket): boolean;
+  /** A connection that another thread has handed over is here. */
+  arrived(): void;
+  /** A connection that was served here has ended. */
+  ended(): void;
+  /** From now on each connection stays where it is; resolves when none is on its way here any more. */
+  settle(): Promise<void>;
 }
 
 /** Resolves when all listeners accept; rejects, with nothing left behind, when one cannot. */
@@ -90,11 +106,11 @@ export async function startPodProxy(
   const sessions = new InboundSessions(scope);
   const listeners: TcpListener[] = [];
   try {
-    await listen(scope, sessions, options.kind, listeners);
+    await listen(scope, sessions, options, listeners);
     const transparent = listeners.every((listener) => listener.transparent);
     scope.preserveSource = transparent && options.kind === "pod";
     const companion = await options.companion?.(scope);
-    return running(scope, sessions, listeners, companion, options.provesSuccessor);
+    return running(scope, sessions, listeners, companion, options);
   } catch (thrown) {
     // Some listeners were open for a moment: what came in goes with them.
     running(scope, sessions, listeners, undefined).stop();
@@ -107,7 +123,7 @@ function running(
   sessions: InboundSessions,
   listeners: readonly TcpListener[],
   companion: Companion | undefined,
-  provesSuccessor = true,
+  { provesSuccessor = true, placement }: Partial<PodProxyOptions> = {},
 ): RunningPodProxy {
   const unwatch = watchPolicies(scope);
   const { clock } = scope.node;
@@ -131,6 +147,7 @@ function running(
       await untilTakenOver(scope, ownSessions(sessions, companion), deadlineMs * TAKEOVER_SHARE);
     if (state === "stopped") return;
     closeListeners();
+    await placement?.settle();
     const sessionsDone = sessions.drain();
     await Promise.all([scope.connections.whenEmpty(), sessionsDone, companion?.drain(deadlineMs)]);
   };
@@ -149,9 +166,25 @@ function running(
     info: scope.info,
     connections: scope.connections,
     serves: (peer) => sessions.serves(peer),
+    take: (socket) => {
+      placement?.arrived();
+      void sessions.handle(socket).finally(() => placement?.ended());
+    },
     drain,
     stop,
   };
+}
+
+/** Takes accepted HBONE connections, or sees to it that another thread does. */
+function sessionHandler(
+  sessions: InboundSessions,
+  placement: SessionPlacement | undefined,
+): (socket: Socket) => Promise<void> {
+  if (placement === undefined) return (socket) => sessions.handle(socket);
+  return (socket) =>
+    placement.handOver(socket)
+      ? Promise.resolve()
+      : sessions.handle(socket).finally(() => placement.ended());
 }
 
 function ownSessions(sessions: InboundSessions, companion: Companion | undefined): OwnSessions {
@@ -167,7 +200,7 @@ function ownSessions(sessions: InboundSessions, companion: Companion | undefined
 async function listen(
   scope: PodScope,
   sessions: InboundSessions,
-  kind: ProxyKind,
+  { kind, placement }: PodProxyOptions,
   listeners: TcpListener[],
 ): Promise<void> {
   const { config, logger, sockets } = scope.node;
@@ -184,7 +217,8 @@ async function listen(
   const { network } = scope;
   if (kind === "dns-only") return;
   const hbone = { ...withoutKeepalive, port: config.inboundPort };
-  listeners.push(await network.listenTcp(hbone, (socket) => void sessions.handle(socket)));
+  const serve = sessionHandler(sessions, placement);
+  listeners.push(await network.listenTcp(hbone, (socket) => void serve(socket)));
   if (kind !== "pod") return;
   const plain = { ...common, port: config.inboundPlaintextPort };
   const captured = { ...common, port: config.outboundPort };

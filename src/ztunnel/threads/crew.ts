@@ -15,11 +15,13 @@ import type { Metrics } from "../../shared/telemetry/metrics.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import type { PodInfo } from "../inpod/pod-proxy.ts";
 import type { DecisionRecord } from "../proxy/decisions.ts";
-import type { Companion } from "../proxy/pod-proxy.ts";
+import type { Companion, RunningPodProxy, SessionPlacement } from "../proxy/pod-proxy.ts";
 import { packCertificate } from "./certificate-parcel.ts";
+import { placementBy, takeOver } from "./hand-over.ts";
 import { ThreadLink } from "./link.ts";
-import type { ConnectionView, MainRequest, ToThread } from "./messages.ts";
+import type { ConnectionView, MainRequest, PodPlace, ToThread } from "./messages.ts";
 import type { StartThread } from "./port.ts";
+import { newBoard, newTotals, SessionBoard } from "./session-board.ts";
 
 /** What the threads ask for. */
 export interface CrewServices {
@@ -45,8 +47,15 @@ export interface ThreadConnection extends ConnectionView {
 /** A pod's proxies on the other threads. They go where the proxy of the main thread goes. */
 export interface PodMates extends Companion {
   readonly pod: number;
+  /** For the proxy of the main thread. */
+  readonly placement: SessionPlacement;
+  /** Opens the pod's listeners on all other threads; rejects when one of them cannot, and then none is left. */
+  start(): Promise<void>;
+  /** The pod runs on all threads: connections may go from one to another, and those for the main one to this proxy. */
+  serveWith(proxy: RunningPodProxy): void;
 }
 
+const MAIN_THREAD = 0;
 /** Who asks for numbers waits no longer for a thread that is too busy to tell. */
 const TELL_LIMIT_MS = 1_000;
 const END_LIMIT_MS = 1_000;
@@ -56,17 +65,31 @@ export class Crew {
   readonly #links: readonly ThreadLink[];
   /** Rejects when a thread ends unasked. */
   readonly lost: Promise<never>;
+  readonly #totals: SharedArrayBuffer;
+  /** The main thread's own proxies, by the number of the pod. */
+  readonly #own = new Map<number, RunningPodProxy>();
   #nextPod = 0;
 
   constructor(deps: CrewDeps, threads: number) {
     const { config, filter, startThread, writeLog } = deps;
     this.#deps = deps;
+    this.#totals = newTotals(1 + threads);
     this.#links = Array.from(
       { length: threads },
       (_, index) =>
         new ThreadLink(
-          { startThread, writeLog, serve: (request) => this.#serve(request) },
-          { thread: index + 1, config: withoutSecrets(config), logDirectives: filter.toString() },
+          {
+            startThread,
+            writeLog,
+            serve: (request) => this.#serve(request),
+            handOver: (pod, thread, fd) => this.#handOver(pod, thread, fd),
+          },
+          {
+            thread: index + 1,
+            config: withoutSecrets(config),
+            logDirectives: filter.toString(),
+            totals: this.#totals,
+          },
         ),
     );
     this.lost = Promise.race(this.#links.map(({ lost }) => lost));
@@ -97,30 +120,36 @@ export class Crew {
     this.#tell({ kind: "settle" });
   }
 
-  /** Opens the pod's listeners on all threads; rejects when one of them cannot, and then none is left. */
-  async startPod(info: PodInfo, namespace: NetworkNamespace | undefined): Promise<PodMates> {
+  /** A pod that is about to start here. */
+  newPod(info: PodInfo, namespace: NetworkNamespace | undefined): PodMates {
     const pod = this.#nextPod++;
-    const stop = (): void => this.#tell({ kind: "stop-pod", pod });
-    const started = await Promise.allSettled(
-      this.#links.map((link) => {
-        const place =
-          namespace === undefined
-            ? ({ kind: "host" } as const)
-            : ({
-                kind: "namespace",
-                fd: namespace.duplicate().fd,
-                label: namespace.label,
-              } as const);
-        return link.ask({ kind: "start-pod", pod, info, place });
-      }),
-    );
-    const failed = started.find((result) => result.status === "rejected");
-    if (failed !== undefined) {
-      stop();
-      throw failed.reason;
-    }
+    const memory = newBoard(1 + this.#links.length);
+    const board = new SessionBoard({ pod: memory, all: this.#totals }, MAIN_THREAD);
+    const stop = (): void => {
+      this.#own.delete(pod);
+      this.#tell({ kind: "stop-pod", pod });
+    };
     return {
       pod,
+      placement: placementBy(board, this.#deps.clock, (thread, fd) =>
+        this.#handOver(pod, thread, fd),
+      ),
+      start: async () => {
+        const started = await Promise.allSettled(
+          this.#links.map((link) => {
+            const place = placeOf(namespace);
+            return link.ask({ kind: "start-pod", pod, info, place, board: memory });
+          }),
+        );
+        const failed = started.find((result) => result.status === "rejected");
+        if (failed === undefined) return;
+        stop();
+        throw failed.reason;
+      },
+      serveWith: (proxy) => {
+        this.#own.set(pod, proxy);
+        board.open();
+      },
       stop,
       drain: async (deadlineMs) => {
         await Promise.all(
@@ -178,6 +207,12 @@ export class Crew {
     for (const link of this.#links) link.terminate();
   }
 
+  #handOver(pod: number, thread: number, fd: number): void {
+    const link = this.#links[thread - 1];
+    if (link === undefined) takeOver(this.#own.get(pod), fd, this.#totals, MAIN_THREAD);
+    else link.post({ kind: "session", pod, fd });
+  }
+
   #tell(message: ToThread): void {
     for (const link of this.#links) link.post(message);
   }
@@ -195,6 +230,12 @@ export class Crew {
     if (request.kind === "demand") return services.demand(request.key);
     return packCertificate(await services.certificate(request.identity, request.priority));
   }
+}
+
+/** Each thread gets a descriptor of its own. */
+function placeOf(namespace: NetworkNamespace | undefined): PodPlace {
+  if (namespace === undefined) return { kind: "host" };
+  return { kind: "namespace", fd: namespace.duplicate().fd, label: namespace.label };
 }
 
 /** A thread needs no way to the control plane. */

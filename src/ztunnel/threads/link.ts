@@ -16,6 +16,7 @@ export interface LinkDeps {
   readonly startThread: StartThread;
   readonly writeLog: (text: string) => void;
   readonly serve: (request: MainRequest) => Promise<unknown>;
+  readonly handOver: (pod: number, thread: number, fd: number) => void;
 }
 
 export class ThreadLink {
@@ -105,6 +106,9 @@ export class ThreadLink {
       case "lines":
         this.#deps.writeLog(message.text);
         linesTaken(this.#linesInFlight, message.text);
+        return;
+      case "hand-over":
+        this.#deps.handOver(message.pod, message.thread, message.fd);
         return;
       case "answer":
         this.#calls.settle(message.call, message.outcome);

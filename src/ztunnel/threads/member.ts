@@ -103,7 +103,11 @@ function createParts(deps: MemberDeps): Parts {
     clock,
     random,
   });
-  const pods = new ThreadPods(node, clock);
+  const pods = new ThreadPods(node, {
+    own: thread,
+    totals: start.totals,
+    handOver: (pod, to, fd) => send(deps, { kind: "hand-over", pod, thread: to, fd }),
+  });
   return { deps, lines, filter, logger, registry, store, secrets, calls, node, pods };
 }
 
@@ -150,6 +154,9 @@ function take(parts: Parts, message: ToThread): void {
     case "stop-pod":
       pods.stop(message.pod);
       return;
+    case "session":
+      pods.take(message.pod, message.fd);
+      return;
     case "settle":
       collectGarbage();
       return;
@@ -174,7 +181,7 @@ function take(parts: Parts, message: ToThread): void {
 function serve({ pods, registry, node }: Parts, request: ThreadRequest): unknown {
   switch (request.kind) {
     case "start-pod":
-      return pods.start(request.pod, request.info, request.place);
+      return pods.start(request);
     case "drain-pod":
       return pods.drain(request.pod, request.deadlineMs);
     case "serves":

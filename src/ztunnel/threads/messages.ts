@@ -37,6 +37,7 @@ export type ThreadRequest =
       readonly pod: number;
       readonly info: PodInfo;
       readonly place: PodPlace;
+      readonly board: SharedArrayBuffer;
     }
   | { readonly kind: "drain-pod"; readonly pod: number; readonly deadlineMs: number }
   /** Whether the HBONE connection from this address is served there. */
@@ -103,6 +104,8 @@ export type ToThread =
   | { readonly kind: "certificate-gone"; readonly identity: SpiffeIdentity }
   | { readonly kind: "log-filter"; readonly directives: string }
   | { readonly kind: "stop-pod"; readonly pod: number }
+  /** An accepted HBONE connection to be served; the descriptor belongs to the thread that gets it. */
+  | { readonly kind: "session"; readonly pod: number; readonly fd: number }
   /** The state is complete for now: a good moment to collect the garbage of the start. */
   | { readonly kind: "settle" }
   | { readonly kind: "end" }
@@ -113,5 +116,12 @@ export type FromThread =
   | { readonly kind: "up" }
   /** Whole lines of the log. */
   | { readonly kind: "lines"; readonly text: string }
+  /** An accepted HBONE connection that another thread shall serve. */
+  | {
+      readonly kind: "hand-over";
+      readonly pod: number;
+      readonly thread: number;
+      readonly fd: number;
+    }
   | Call<MainRequest>
   | Answer;

@@ -4,11 +4,14 @@ import { MeshError } from "../../shared/base/errors.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import { NetworkNamespace } from "../../shared/os/network-namespace.ts";
 import { hostNetwork, podNetwork } from "../../shared/os/pod-network.ts";
-import type { PodInfo } from "../inpod/pod-proxy.ts";
-import { type RunningPodProxy, startPodProxy } from "../proxy/pod-proxy.ts";
+import { type RunningPodProxy, type SessionPlacement, startPodProxy } from "../proxy/pod-proxy.ts";
 import type { NodeScope } from "../proxy/scope.ts";
-import type { PodConnections, PodPlace } from "./messages.ts";
+import { placementBy, takeOver } from "./hand-over.ts";
+import type { PodConnections, ThreadRequest } from "./messages.ts";
 import { openConnections } from "./open-connections.ts";
+import { SessionBoard } from "./session-board.ts";
+
+type StartPod = Extract<ThreadRequest, { readonly kind: "start-pod" }>;
 
 type Held =
   | { readonly kind: "starting" }
@@ -20,18 +23,28 @@ type Held =
 
 const starting: Held = { kind: "starting" };
 
+/** Where HBONE connections go that other threads shall serve. */
+export interface Neighbors {
+  /** The number of this thread. */
+  readonly own: number;
+  readonly totals: SharedArrayBuffer;
+  handOver(pod: number, thread: number, fd: number): void;
+}
+
 export class ThreadPods {
   readonly #node: NodeScope;
   readonly #clock: Clock;
+  readonly #neighbors: Neighbors;
   readonly #held = new Map<number, Held>();
 
-  constructor(node: NodeScope, clock: Clock) {
+  constructor(node: NodeScope, neighbors: Neighbors) {
     this.#node = node;
-    this.#clock = clock;
+    this.#clock = node.clock;
+    this.#neighbors = neighbors;
   }
 
   /** Resolves when the pod's listeners accept; otherwise nothing is left, the place's descriptor included. */
-  async start(pod: number, info: PodInfo, place: PodPlace): Promise<void> {
+  async start({ pod, info, place, board }: StartPod): Promise<void> {
     const namespace =
       place.kind === "host" ? undefined : NetworkNamespace.adopt(place.fd, place.label);
     this.#held.set(pod, starting);
@@ -39,7 +52,8 @@ export class ThreadPods {
       const network =
         namespace === undefined ? hostNetwork(this.#clock) : podNetwork(namespace, this.#clock);
       // The main thread finds out whether a successor may take over, once for all threads.
-      const options = { kind: "pod", provesSuccessor: false } as const;
+      const placement = this.#placement(pod, board);
+      const options = { kind: "pod", provesSuccessor: false, placement } as const;
       const proxy = await startPodProxy(this.#node, info, network, options);
       if (this.#held.get(pod) !== starting) {
         proxy.stop();
@@ -68,6 +82,13 @@ export class ThreadPods {
     held.namespace?.close();
   }
 
+  /** Serves a connection that another thread has accepted. */
+  take(pod: number, fd: number): void {
+    const held = this.#held.get(pod);
+    const { totals, own } = this.#neighbors;
+    takeOver(held?.kind === "running" ? held.proxy : undefined, fd, totals, own);
+  }
+
   stopAll(): void {
     for (const pod of [...this.#held.keys()]) this.stop(pod);
   }
@@ -75,6 +96,14 @@ export class ThreadPods {
   serves(pod: number, peer: SocketAddress): boolean {
     const held = this.#held.get(pod);
     return held?.kind === "running" && held.proxy.serves(peer);
+  }
+
+  #placement(pod: number, memory: SharedArrayBuffer): SessionPlacement {
+    const { own, totals } = this.#neighbors;
+    const board = new SessionBoard({ pod: memory, all: totals }, own);
+    return placementBy(board, this.#clock, (thread, fd) =>
+      this.#neighbors.handOver(pod, thread, fd),
+    );
   }
 
   connections(): readonly PodConnections[] {

@@ -25,6 +25,8 @@ export interface ThreadStart {
   readonly logDirectives: string;
   /** Octets of log lines that are on their way to the main thread. */
   readonly linesInFlight: SharedArrayBuffer;
+  /** HBONE connections of each thread (session-board.ts). */
+  readonly totals: SharedArrayBuffer;
 }
 
 export type StartThread = (start: ThreadStart) => ThreadHandle;

@@ -81,6 +81,7 @@ const threadRequests: Shapes<ThreadRequest> = {
     pod: count,
     info: podInfo,
     place: union({ host: {}, namespace: { fd: count, label: text } }),
+    board: (value) => value instanceof SharedArrayBuffer,
   },
   "drain-pod": { pod: count, deadlineMs: amount },
   serves: { pod: count, peer: socketAddress },
@@ -108,6 +109,7 @@ const toThread: Shapes<ToThread> = {
   "certificate-gone": { identity },
   "log-filter": { directives: text },
   "stop-pod": { pod: count },
+  session: { pod: count, fd: count },
   settle: {},
   end: {},
   call: { call: count, request: union(threadRequests) },
@@ -117,6 +119,7 @@ const toThread: Shapes<ToThread> = {
 const fromThread: Shapes<FromThread> = {
   up: {},
   lines: { text },
+  "hand-over": { pod: count, thread: count, fd: count },
   call: { call: count, request: union(mainRequests) },
   answer,
 };

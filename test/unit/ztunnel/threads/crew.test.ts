@@ -89,7 +89,8 @@ test("threads are numbered from 1, and get no way to the control plane", async (
 
 test("a pod's listeners open on all threads, and close on all of them", async () => {
   const scene = crewOf(2);
-  const pod = await scene.crew.startPod(info, undefined);
+  const pod = scene.crew.newPod(info, undefined);
+  await pod.start();
   assert.equal(pod.siblings?.count, 2);
   assert.equal(await pod.siblings?.serves({ ip: ipOf("10.0.0.1"), port: 1 }), false);
   const connections = await scene.crew.connections();
@@ -100,7 +101,8 @@ test("a pod's listeners open on all threads, and close on all of them", async ()
 
 test("draining waits for all threads", async () => {
   const scene = crewOf(2);
-  const pod = await scene.crew.startPod(info, undefined);
+  const pod = scene.crew.newPod(info, undefined);
+  await pod.start();
   await pod.drain(1_000);
   assert.deepEqual([...(await scene.crew.connections())], []);
 });
@@ -115,7 +117,7 @@ test("where one thread cannot start a pod, none has it", async () => {
       fd: ++handed === 1 ? NetworkNamespace.own().duplicate().fd : openSync("/dev/null", "r"),
     }),
   } as unknown as NetworkNamespace;
-  await assert.rejects(scene.crew.startPod(info, namespace), {
+  await assert.rejects(scene.crew.newPod(info, namespace).start(), {
     code: "system-failed",
     message: /Cannot use network namespace of pod shop\/web/,
   });
@@ -257,7 +259,7 @@ test("log lines are written by the main thread, whole, and are accounted for", a
 
 test("a thread that ends unasked is a loss, and whoever waits for it is told", async () => {
   const { crew, pairs } = crewOf(2, { silent: true });
-  const starting = crew.startPod(info, undefined);
+  const starting = crew.newPod(info, undefined).start();
   starting.catch(() => undefined);
   pairs.threads[1]?.die(new Error("out of memory"));
   pairs.threads[0]?.die();
@@ -285,7 +287,7 @@ test("closing ends the threads, which is no loss", async () => {
   const { crew } = crewOf(2);
   await crew.up();
   await crew.close();
-  await assert.rejects(crew.startPod(info, undefined), { code: "system-failed" });
+  await assert.rejects(crew.newPod(info, undefined).start(), { code: "system-failed" });
   const lost = await Promise.race([crew.lost.catch(() => "lost"), systemClock.sleep(20)]);
   assert.equal(lost, undefined);
 });

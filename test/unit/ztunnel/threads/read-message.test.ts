@@ -10,6 +10,7 @@ import {
 
 const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const identity = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "web" };
+const board = new SharedArrayBuffer(20);
 const info = { name: "web", namespace: "shop", serviceAccount: "web" };
 const certificate = { identity, chain: "chain", roots: "roots", key: privateKey };
 
@@ -26,8 +27,15 @@ const toThread: readonly unknown[] = [
   { kind: "stop-pod", pod: 0 },
   { kind: "settle" },
   { kind: "end" },
-  call({ kind: "start-pod", pod: 1, info, place: { kind: "host" } }),
-  call({ kind: "start-pod", pod: 1, info, place: { kind: "namespace", fd: 20, label: "of pod" } }),
+  { kind: "session", pod: 3, fd: 21 },
+  call({ kind: "start-pod", pod: 1, info, place: { kind: "host" }, board }),
+  call({
+    kind: "start-pod",
+    pod: 1,
+    info,
+    place: { kind: "namespace", fd: 20, label: "of pod" },
+    board,
+  }),
   call({ kind: "drain-pod", pod: 1, deadlineMs: 5000.5 }),
   call({ kind: "serves", pod: 1, peer: { ip: "10.0.0.1", port: 40000 } }),
   call({ kind: "metrics" }),
@@ -40,6 +48,7 @@ const toThread: readonly unknown[] = [
 const fromThread: readonly unknown[] = [
   { kind: "up" },
   { kind: "lines", text: "one\ntwo\n" },
+  { kind: "hand-over", pod: 3, thread: 0, fd: 21 },
   call({ kind: "certificate", identity, priority: "real-time" }),
   call({ kind: "demand", key: "network/10.0.0.1" }),
   { kind: "answer", call: 3, outcome: { kind: "done", value: [1, 2] } },
@@ -56,7 +65,7 @@ function* damaged(message: unknown): Generator<unknown> {
   yield [message];
   // A key is looked at as a whole; what stands in a list is the sender's own data.
   if (typeof message !== "object" || message === null || Array.isArray(message)) return;
-  if (message === privateKey) return;
+  if (message === privateKey || message === board) return;
   yield { ...message, surplus: 1 };
   for (const [name, value] of Object.entries(message)) {
     const { [name]: _gone, ...rest } = message as Record<string, unknown>;

@@ -39,7 +39,8 @@ test("threads start, open and close a pod, and end; no descriptor is left", asyn
   crew.apply({ addresses: [{ kind: "workload", workload: makeWorkload("web") }] });
   crew.settle();
   const running = openFiles();
-  const pod = await crew.startPod(info, undefined);
+  const pod = crew.newPod(info, undefined);
+  await pod.start();
   assert.ok(openFiles() >= running + 6, "three listeners on each of two threads");
   pod.stop();
   assert.deepEqual([...(await crew.connections())], []);
