@@ -16,8 +16,10 @@ RUN node scripts/build.mjs \
  && rm -rf /out/node_modules/koffi/vendor /out/node_modules/koffi/doc /out/dist/*.map /out/dist/chunks/*.map
 
 FROM node:24-bookworm-slim
+# The roles use ip and nft; the second line is for `ambit bench` (docker run --rm --privileged --user 0 ambit bench --quick).
 RUN apt-get update -q \
  && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends iproute2 nftables \
+    curl iperf3 nghttp2-client nginx-light wrk \
  && rm -rf /var/lib/apt/lists/* /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /opt/yarn*
 COPY --from=build /out /app
 COPY LICENSE /app/

@@ -1,5 +1,5 @@
 /** `ambit bench`: what the mesh costs on this machine, against none, against sidecars, and against the reference. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, Command, Option } from "commander";
 import { systemClock } from "../shared/base/clock.ts";
@@ -50,7 +50,7 @@ function chooseStacks(
 ): { readonly stacks: readonly StackChoice[]; readonly absent: readonly Absent[] } {
   const stacks: StackChoice[] = [];
   const absent: Absent[] = [];
-  for (const stack of options.stacks ?? stackNames) {
+  for (const stack of options.stacks ?? scopeOf(options).stacks) {
     if ((stack === "sidecars" || stack === "envoy-waypoint") && envoyBinary(io.env) === undefined)
       absent.push({ what: stack, reason: "there is no Envoy; ENVOY_BIN can name one" });
     else if (stack === "ztunnel" && !io.env["ZTUNNEL_BIN"])
@@ -70,8 +70,12 @@ function peersOf(io: CommandIo): readonly (readonly [string, string])[] {
   ];
 }
 
+function scopeOf({ quick }: BenchOptions): typeof fullScope {
+  return quick === true ? quickScope : fullScope;
+}
+
 function planOptions(options: BenchOptions, stacks: readonly StackChoice[]): PlanOptions {
-  const scope = options.quick === true ? quickScope : fullScope(loadNames);
+  const scope = scopeOf(options);
   const { sideRounds, warmUpMs, idleConnections } = scope;
   // Who names loads or stacks wants these and nothing beside them.
   const isPart = options.loads !== undefined || options.stacks !== undefined;
@@ -131,7 +135,19 @@ async function compareVersions(io: CommandIo, options: BenchOptions, ref: string
   }
 }
 
+/** Made at once: a folder that cannot be written should not be found out after half an hour. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (thrown) {
+    const text = `Cannot write reports to "${folder}": ${describeError(thrown)}; --out names another folder`;
+    throw new CommandFailure(text, { cause: thrown });
+  }
+}
+
 async function measureAll(io: CommandIo, options: BenchOptions): Promise<void> {
+  makeFolder(options.out);
   const startedMs = systemClock.monotonicMs();
   const kind = sandboxKind();
   const { stacks, absent } = chooseStacks(io, options);
@@ -159,7 +175,6 @@ async function measureAll(io: CommandIo, options: BenchOptions): Promise<void> {
     absent: [...absent, ...outcome.absent],
     results: outcome.results,
   };
-  mkdirSync(options.out, { recursive: true });
   writeFileSync(join(options.out, "report.json"), `${JSON.stringify(report, undefined, 2)}\n`);
   writeFileSync(join(options.out, "report.html"), renderHtml(report));
   writeFileSync(join(options.out, "summary.md"), renderSummary(report));

@@ -1,7 +1,7 @@
 /** The words of `ambit bench`'s command line. */
 import { InvalidArgumentError } from "commander";
 import { parseContent } from "./plan.ts";
-import type { LoadName, MeshContent, StackName } from "./spec.ts";
+import { type LoadName, loadNames, type MeshContent, type StackName, stackNames } from "./spec.ts";
 
 export interface BenchOptions {
   readonly quick?: boolean;
@@ -52,6 +52,7 @@ export function contentsOf(text: string): readonly MeshContent[] {
 
 /** What a benchmark does that was not told otherwise. */
 interface Scope {
+  readonly stacks: readonly StackName[];
   readonly loads: readonly LoadName[];
   readonly rounds: number;
   readonly sideRounds: number;
@@ -62,6 +63,7 @@ interface Scope {
 }
 
 export const quickScope: Scope = {
+  stacks: stackNames.filter((name) => name !== "ambit-workers"),
   loads: [
     "cold",
     "bulk-1",
@@ -82,14 +84,13 @@ export const quickScope: Scope = {
   contents: ["10000w"],
 };
 
-export function fullScope(loads: readonly LoadName[]): Scope {
-  return {
-    loads,
-    rounds: 4,
-    sideRounds: 2,
-    seconds: 3,
-    warmUpMs: 1_000,
-    idleConnections: 10_000,
-    contents: ["100p", "10000p", "100w", "10000w", "100000w"],
-  };
-}
+export const fullScope: Scope = {
+  stacks: stackNames,
+  loads: loadNames,
+  rounds: 4,
+  sideRounds: 2,
+  seconds: 3,
+  warmUpMs: 1_000,
+  idleConnections: 10_000,
+  contents: ["100p", "10000p", "100w", "10000w", "100000w"],
+};

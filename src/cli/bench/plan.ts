@@ -40,8 +40,25 @@ const envoyWaypointLoads: ReadonlySet<LoadName> = new Set([
   "sizes",
 ]);
 
+/** What shows how the work spreads over threads. */
+const workersLoads: ReadonlySet<LoadName> = new Set([
+  "cold",
+  "bulk-1",
+  "bulk-4",
+  "http-1",
+  "http-32",
+  "connections",
+  "beside-bulk",
+]);
+
+const loadsOf: Readonly<Partial<Record<StackName, ReadonlySet<LoadName>>>> = {
+  "envoy-waypoint": envoyWaypointLoads,
+  "ambit-workers": workersLoads,
+};
+
 function loadsFor(stack: StackName, loads: readonly LoadName[]): readonly LoadName[] {
-  return stack === "envoy-waypoint" ? loads.filter((load) => envoyWaypointLoads.has(load)) : loads;
+  const some = loadsOf[stack];
+  return some === undefined ? loads : loads.filter((load) => some.has(load));
 }
 
 /** What says less, or takes long and varies little. */

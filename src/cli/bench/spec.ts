@@ -3,6 +3,7 @@
 export const stackNames = [
   "direct",
   "ambit",
+  "ambit-workers",
   "ambit-waypoint",
   "envoy-waypoint",
   "sidecars",
@@ -14,6 +15,7 @@ export type StackName = (typeof stackNames)[number];
 export const stackTitles: Readonly<Record<StackName, string>> = {
   direct: "no mesh",
   ambit: "ambit L4: two ztunnels, HBONE, policy, metrics and access log on",
+  "ambit-workers": "ambit L4 with two data-path threads a ztunnel, however many CPUs there are",
   "ambit-waypoint": "ambit L4 and L7: the same with a waypoint between",
   "envoy-waypoint": "ambit L4 with Envoy, one worker, in the waypoint's place (HTTP/1.1 port only)",
   sidecars: "sidecars: an Envoy beside each pod, mutual TLS 1.3, HTTP filters, access log, RBAC",

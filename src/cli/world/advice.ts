@@ -23,6 +23,10 @@ const packages: Readonly<Record<string, string>> = {
   nsenter: "util-linux",
   setpriv: "util-linux",
   unshare: "util-linux",
+  ss: "iproute2",
+  nginx: "nginx-light",
+  h2load: "nghttp2-client",
+  timeout: "coreutils",
 };
 
 /** Undefined when a sandbox can be had. */

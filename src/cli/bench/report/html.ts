@@ -1,5 +1,6 @@
 /** The report as one page that needs no network: bars with the spread of the rounds, drawn as SVG. Pure. */
 import { type Figure, labelOf, type StackFigures } from "../figures.ts";
+import { variantOf } from "../plan.ts";
 import { loadNames, loadTitles, stackTitles } from "../spec.ts";
 import { commandForContents, commandForLoad, commandForMicro } from "./commands.ts";
 import { costColumns, costPerObject, findFigure, mainStacks, sizedStacks } from "./derive.ts";
@@ -11,8 +12,8 @@ import type { Report } from "./report.ts";
 import { formatFigure, formatValue, moreIsBetter } from "./text.ts";
 
 const ROW = 26;
-const LEFT = 190;
-const WIDTH = 400;
+const LEFT = 210;
+const WIDTH = 380;
 const RIGHT = 230;
 
 function escapeHtml(text: string): string {
@@ -147,7 +148,7 @@ function contentSections(report: Report): string {
     const plots = names.flatMap((name) => {
       const bars = sized.flatMap(({ content, stack }): Bar[] => {
         const figure = findFigure(stack, load, name);
-        const label = `${content.policies} policies, ${content.workloads} w.`;
+        const label = variantOf(content);
         return figure === undefined ? [] : [{ label, kind: "ambit", figure, limit: undefined }];
       });
       if (bars.length < 2) return [];

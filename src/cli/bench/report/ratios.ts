@@ -8,6 +8,7 @@ const pairs: readonly (readonly [StackName, StackName])[] = [
   ["ambit", "sidecars"],
   ["ambit-waypoint", "envoy-waypoint"],
   ["ambit-waypoint", "sidecars"],
+  ["ambit-workers", "ambit"],
   ["ambit", "direct"],
 ];
 

@@ -182,8 +182,8 @@ function contentLines(stacks: readonly StackFigures[]): readonly string[] {
   return [
     "ambit in larger meshes",
     ...alignColumns([
-      ["", ...sized.map(({ content }) => `${content.policies} policies`)],
-      ["", ...sized.map(({ content }) => `${content.workloads} workloads`)],
+      ["policies", ...sized.map(({ content }) => String(content.policies))],
+      ["workloads", ...sized.map(({ content }) => String(content.workloads))],
       ...contentColumns.map(([load, figure]) => [
         `${load} ${headOf(figure, unitOf(each, load, figure))}`,
         ...sized.map(({ stack }) => {

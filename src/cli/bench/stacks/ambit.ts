@@ -29,13 +29,15 @@ import { effectsMs } from "./effect.ts";
 import { openEnvoyWaypoint } from "./envoy-waypoint.ts";
 import type { Stack, StackOptions } from "./stack.ts";
 
-/** Each process reads a mesh of 100,000 workloads for half a minute, and two cores are few for all of them. */
-const START_DEADLINE_MS = 150_000;
+/** For a mesh of 100,000 workloads: its control plane reads and translates for a minute and a half. */
+const START_DEADLINE_MS = 240_000;
 const ENROLL_DEADLINE_MS = 100_000;
 
 export interface AmbitOptions extends StackOptions {
   /** Another ztunnel's command line. */
   readonly ztunnel?: readonly string[];
+  /** More environment for the ztunnels. */
+  readonly ztunnelEnv?: Readonly<Record<string, string>>;
   /** What stands before the server: ambit's waypoint, or Envoy (its binary) in its place. */
   readonly waypoint?: "ambit" | { readonly envoy: string };
 }
@@ -64,7 +66,7 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
     config: folder.path,
     serviceAccount: `${SYSTEM_NAMESPACE}/${ZTUNNEL_SERVICE_ACCOUNT}`,
     ...(ztunnel === undefined ? {} : { ztunnelProgram: () => ztunnel }),
-    ztunnelEnv: { LOG_FORMAT: "plain" },
+    ztunnelEnv: { LOG_FORMAT: "plain", ...options.ztunnelEnv },
   });
   await mesh.start();
   const waypoint = await startWaypoint(ground, mesh, options.waypoint);

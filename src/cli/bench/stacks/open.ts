@@ -12,6 +12,8 @@ export function openStack(ground: Ground, spec: RunSpec): Promise<Stack> {
       return Promise.resolve(openDirect(ground));
     case "ambit":
       return openAmbit(ground, spec);
+    case "ambit-workers":
+      return openAmbit(ground, { ...spec, ztunnelEnv: { ZTUNNEL_WORKER_THREADS: "2" } });
     case "ztunnel":
       return openAmbit(ground, { ...spec, ztunnel: [process.env["ZTUNNEL_BIN"] ?? ""] });
     case "sidecars":
