@@ -6,7 +6,14 @@
  * AMBIT_BENCH_THREAD_CPU=15 means 15 % of a CPU for each thread. It takes the cpu controller of cgroup v1, which alone knows
  * threads without further ado.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 const CONTROLLER = "/sys/fs/cgroup/cpu";
