@@ -28,6 +28,7 @@ import {
 import { effectsMs } from "./effect.ts";
 import { openEnvoyWaypoint } from "./envoy-waypoint.ts";
 import type { Stack, StackOptions } from "./stack.ts";
+import { holdThreads, threadShare } from "./thread-quota.ts";
 
 /** For a mesh of 100,000 workloads: its control plane reads and translates for a minute and a half. */
 const START_DEADLINE_MS = 240_000;
@@ -72,6 +73,12 @@ export async function openAmbit(ground: Ground, options: AmbitOptions): Promise<
   const waypoint = await startWaypoint(ground, mesh, options.waypoint);
   await untilEnrolled(ground, folder);
   const nodes = world.topology.nodes.map(({ name }) => name);
+  const share = threadShare(process.env);
+  if (share !== undefined)
+    holdThreads(
+      nodes.map((node) => mesh.ztunnel(node).process.pid),
+      share,
+    );
   return {
     host: SERVER_IP,
     dataPath: [
