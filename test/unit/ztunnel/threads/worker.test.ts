@@ -5,6 +5,8 @@ import { test } from "node:test";
 import { threadStarter } from "../../../../src/cli/thread-starter.ts";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { LogFilter } from "../../../../src/shared/telemetry/logger.ts";
+import { Metrics } from "../../../../src/shared/telemetry/metrics.ts";
+import { createRuntimeMetrics } from "../../../../src/ztunnel/telemetry/runtime-metrics.ts";
 import { Crew } from "../../../../src/ztunnel/threads/crew.ts";
 import { makeWorkload } from "../../../support/mesh-builders.ts";
 import { threadConfig } from "./pair.ts";
@@ -47,6 +49,20 @@ test("threads start, open and close a pod, and end; no descriptor is left", asyn
   await crew.close();
   // Each thread's handle on the node's own namespace stays: threads end only when the process does.
   assert.ok(openFiles() <= before + 2, `${before} at first, ${openFiles()} at the end`);
+});
+
+test("each thread tells of its own work", async () => {
+  const crew = crewOf(1);
+  await crew.up();
+  const registry = new Metrics();
+  createRuntimeMetrics(registry, { openConnections: 0, takenConnections: 0 }, 2);
+  await crew.collectMetrics(registry);
+  const text = await registry.render();
+  for (const name of ["tokio_worker_total_busy_duration_seconds", "tokio_worker_park_count"]) {
+    const value = new RegExp(`^${name}_total\\{worker="1"\\} (.+)$`, "m").exec(text)?.[1];
+    assert.ok(Number(value) > 0, `${name} is ${value}`);
+  }
+  await crew.close();
 });
 
 test("a thread that fails takes the process with it, and its last line is written", async () => {
