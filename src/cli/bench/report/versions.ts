@@ -1,23 +1,40 @@
 /** Two versions of ambit side by side: what changed by more than the rounds differ among themselves. Pure. */
-import { type Comparison, compare, type StackFigures } from "../figures.ts";
-import { formatFigure, formatValue, moreIsBetter } from "./text.ts";
+import { type Comparison, compare, labelOf, type StackFigures } from "../figures.ts";
+import { isSideFigure } from "./ratios.ts";
+import { alignColumns, formatFigure, moreIsBetter } from "./text.ts";
+
+/** Few rounds can agree by chance: less than this is not called a change. */
+const LEAST_CHANGE = 0.03;
 
 /** "same" is what noise may explain. */
 export function verdictOf({ unit, ratio, beyondNoise }: Comparison): "better" | "worse" | "same" {
-  if (!beyondNoise) return "same";
+  if (!beyondNoise || Math.abs(ratio - 1) < LEAST_CHANGE) return "same";
   return ratio > 1 === moreIsBetter(unit) ? "better" : "worse";
 }
 
+/** Changes first, then all. How busy load generators are is neither good nor bad. */
 export function renderVersions(before: StackFigures, now: StackFigures): string {
-  const comparisons = compare(before, now);
-  const rows = comparisons.map((comparison) => {
+  const comparisons = compare(before, now).filter(
+    ({ base, unit }) => !(isSideFigure(base) && unit === "cores"),
+  );
+  const row = (comparison: Comparison): readonly string[] => {
     const { key, unit, base, other, ratio } = comparison;
-    return `  ${key.padEnd(30)} ${formatFigure(base).padEnd(26)} ${formatFigure(other).padEnd(26)} ${formatValue(ratio)}x ${verdictOf(comparison)} (${unit})`;
-  });
-  const changed = comparisons.filter((comparison) => verdictOf(comparison) !== "same").length;
+    return [
+      `${key.replace("/", " ")} (${unit})`,
+      `${ratio.toFixed(2)}x`,
+      verdictOf(comparison),
+      formatFigure(base),
+      formatFigure(other),
+    ];
+  };
+  const changed = comparisons.filter((comparison) => verdictOf(comparison) !== "same");
+  const head = ["", "", "", before.variant, now.variant];
   return [
-    `${before.variant} against ${now.variant}: ${changed} of ${comparisons.length} figures changed beyond the spread of the rounds`,
-    ...rows,
+    `${labelOf(before)} against ${now.variant}: ${changed.length} of ${comparisons.length} figures changed beyond the spread of the rounds`,
+    ...alignColumns(changed.map(row)),
+    "",
+    "all",
+    ...alignColumns([head, ...comparisons.map(row)]),
     "",
   ].join("\n");
 }

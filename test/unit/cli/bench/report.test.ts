@@ -70,7 +70,16 @@ test("a change counts only when the rounds of both do not overlap", () => {
   assert.equal(formatRatio(apart, 2), "1.32");
   assert.equal(formatRatio(overlapping, 1), "1.11");
   assert.match(renderVersions(before, same), /0 of 1 figures changed/);
-  assert.match(renderVersions(before, better), /1\.32x better \(1\/s\)/);
+  assert.match(renderVersions(before, better), /http-32 rate \(1\/s\) +1\.32x +better/);
+});
+
+test("two versions are not called different for one percent", () => {
+  const [old, now] = summarize([
+    run("ambit", 1_000, undefined, "old"),
+    run("ambit", 1_010, undefined, "now"),
+  ]);
+  assert.ok(old && now);
+  assert.match(renderVersions(old, now), /0 of 1 figures changed/);
 });
 
 describe("cost of 1000 requests a second", () => {
