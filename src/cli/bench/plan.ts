@@ -47,6 +47,7 @@ const workersLoads: ReadonlySet<LoadName> = new Set([
   "bulk-4",
   "http-1",
   "http-32",
+  "http-256",
   "connections",
   "beside-bulk",
 ]);
