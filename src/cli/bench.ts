@@ -1,6 +1,6 @@
 /** `ambit bench`: what the mesh costs on this machine, against none, against sidecars, and against the reference. */
-import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { Argument, Command, Option } from "commander";
 import { systemClock } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
@@ -135,10 +135,17 @@ async function compareVersions(io: CommandIo, options: BenchOptions, ref: string
   }
 }
 
+/** Step by step: `recursive` of Node never returns below /proc. */
+function makeFolders(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolders(dirname(folder));
+  mkdirSync(folder);
+}
+
 /** Made at once: a folder that cannot be written should not be found out after half an hour. */
-function makeFolder(folder: string): void {
+function prepareFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(resolve(folder));
     accessSync(folder, constants.W_OK);
   } catch (thrown) {
     const text = `Cannot write reports to "${folder}": ${describeError(thrown)}; --out names another folder`;
@@ -147,7 +154,7 @@ function makeFolder(folder: string): void {
 }
 
 async function measureAll(io: CommandIo, options: BenchOptions): Promise<void> {
-  makeFolder(options.out);
+  prepareFolder(options.out);
   const startedMs = systemClock.monotonicMs();
   const kind = sandboxKind();
   const { stacks, absent } = chooseStacks(io, options);

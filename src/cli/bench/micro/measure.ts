@@ -53,6 +53,8 @@ export function measure(subject: MicroCase, effort: MicroEffort): MicroFigure {
 
 /** How many calls fill this time. */
 function timesFor(work: (times: number) => number, wantedMs: number): number {
+  // The first call may build an index that all others use.
+  timeMs(work, 1);
   for (let times = 1; ; times *= 2) {
     const tookMs = timeMs(work, times);
     if (tookMs > wantedMs / 4) return Math.max(1, Math.round((times * wantedMs) / tookMs));

@@ -5,7 +5,9 @@ import type { Report } from "./report.ts";
 
 /** How the program was called: `npm run bench --` from a checkout, whose script says so, else `ambit bench`. */
 export function callOf(env: Readonly<Record<string, string | undefined>>): string {
-  return env["AMBIT_BENCH_CALL"] ?? "ambit bench";
+  const quota = env["AMBIT_BENCH_THREAD_CPU"];
+  const held = quota === undefined ? "" : `AMBIT_BENCH_THREAD_CPU=${quota} `;
+  return held + (env["AMBIT_BENCH_CALL"] ?? "ambit bench");
 }
 
 export function commandOf(

@@ -245,6 +245,7 @@ describe("commands", () => {
     ));
   test("are those of the image outside a checkout", () => {
     assert.equal(callOf({}), "ambit bench");
+    assert.equal(callOf({ AMBIT_BENCH_THREAD_CPU: "15" }), "AMBIT_BENCH_THREAD_CPU=15 ambit bench");
     assert.equal(commandOf(callOf({}), ["--quick"], ["ambit"]), "ambit bench --quick");
     assert.equal(commandOf("npm run bench --", [], []), "npm run bench");
   });
