@@ -144,9 +144,19 @@ export class UvPoll {
 
   /** Only for the callback from C. */
   noteEvents(status: number, events: number): void {
-    if (this.#events === 0) setImmediate(this.#deliver);
     // A failing descriptor wakes both sides; their next system call tells the reason.
-    this.#events |= status < 0 ? UV_READABLE | UV_WRITABLE : events;
+    const ready = status < 0 ? UV_READABLE | UV_WRITABLE : events;
+    if (runNextTicks === undefined) {
+      if (this.#events === 0) setImmediate(this.#deliver);
+      this.#events |= ready;
+      return;
+    }
+    try {
+      this.#onReady(ready);
+    } catch (thrown) {
+      setImmediate(raise, thrown);
+    }
+    runNextTicks();
   }
 
   #delivered(): void {
@@ -154,4 +164,16 @@ export class UvPoll {
     this.#events = 0;
     if (this.#state === "open") this.#onReady(events);
   }
+}
+
+function raise(thrown: unknown): never {
+  throw thrown;
+}
+
+/** What Node does after each callback of its own: promises go on, and what was put off to the next tick. */
+const runNextTicks = nextTicksOf(process);
+
+function nextTicksOf(of: object): (() => void) | undefined {
+  const found: unknown = Reflect.get(of, "_tickCallback");
+  return typeof found === "function" ? (found as () => void) : undefined;
 }
