@@ -12,7 +12,7 @@ import { Readiness } from "../shared/base/readiness.ts";
 import type { MeshUpdate } from "../shared/model/mesh-update.ts";
 import { MeshStore } from "../shared/model/store.ts";
 import { collectGarbage } from "../shared/os/collect-garbage.ts";
-import { keepSmall } from "../shared/os/keep-small.ts";
+import { keepSmall, trimFromTimeToTime } from "../shared/os/keep-small.ts";
 import { raiseFileLimit } from "../shared/os/limits.ts";
 import { hostNetwork } from "../shared/os/pod-network.ts";
 import { verifyPrivileges } from "../shared/os/privileges.ts";
@@ -32,6 +32,7 @@ import { PodProxies } from "./pod-factory.ts";
 import { type DecisionSource, newestOf } from "./proxy/decisions.ts";
 import type { RunningPodProxy } from "./proxy/pod-proxy.ts";
 import type { NodeScope } from "./proxy/scope.ts";
+import { prepareDataPath } from "./rehearsal/prepare.ts";
 import { createDnsMetrics } from "./telemetry/dns-metrics.ts";
 import { createZtunnelMetrics, type ZtunnelMetrics } from "./telemetry/metrics.ts";
 import { TrafficReporter } from "./telemetry/report.ts";
@@ -310,6 +311,7 @@ export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
       // The start and the decoding of a large mesh leave as much garbage as state, and no connection is served yet.
       collectGarbage();
       crew?.settle();
+      await prepareDataPath(deps, logger);
       synced.release();
       own = await startOwnProxies(core);
       proxyStarted.release();
@@ -342,7 +344,10 @@ function onReady({ readiness, logger, deps }: Core): () => void {
   let leaveBe: (() => void) | undefined;
   const announce = (): void => {
     logger.info("ready");
-    leaveBe ??= keepSmall(deps.clock, logger);
+    leaveBe ??=
+      deps.config.rehearsalMs === 0
+        ? keepSmall(deps.clock, logger)
+        : trimFromTimeToTime(deps.clock);
   };
   const stop = readiness.onReady(announce);
   if (readiness.ready) announce();

@@ -105,6 +105,8 @@ export interface ZtunnelConfig {
   /** ISTIO_METAJSON_*, parsed. */
   readonly proxyMetadataJson: ReadonlyMap<string, unknown>;
   readonly decisionRingSize: number;
+  /** 0: no rehearsal. */
+  readonly rehearsalMs: number;
 }
 
 const meshFile = "./etc/istio/config/mesh";
@@ -278,6 +280,7 @@ function assemble(
     proxyMetadata: metadata,
     proxyMetadataJson: jsonMetadata(withPrefix(sources.env, "ISTIO_METAJSON_"), problems),
     decisionRingSize: values.decisionRingSize,
+    rehearsalMs: values.rehearsalMs,
   };
 }
 

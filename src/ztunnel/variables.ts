@@ -222,4 +222,10 @@ export const variables = {
     512,
     "denials and refusals kept for /debug/decisions; ours",
   ),
+  rehearsalMs: variable(
+    "AMBIT_REHEARSAL",
+    durationMs,
+    1_000,
+    "before it is ready, the data path carries connections of its own for at most so long, so that the first of a pod meet compiled code; `0s`: not at all; ours",
+  ),
 } as const;

@@ -13,6 +13,7 @@ import { Metrics } from "../../shared/telemetry/metrics.ts";
 import { createNodeScope } from "../node-scope.ts";
 import type { Demand } from "../proxy/on-demand.ts";
 import type { NodeScope } from "../proxy/scope.ts";
+import { prepareDataPath } from "../rehearsal/prepare.ts";
 import { openRevocation } from "../revocation.ts";
 import { createTrafficMetrics, type ZtunnelMetrics } from "../telemetry/metrics.ts";
 import { TrafficReporter } from "../telemetry/report.ts";
@@ -159,6 +160,7 @@ function take(parts: Parts, message: ToThread): void {
       return;
     case "settle":
       collectGarbage();
+      void prepareDataPath({ ...deps, config: deps.start.config }, parts.logger);
       return;
     case "end":
       pods.stopAll();
