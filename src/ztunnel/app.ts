@@ -12,7 +12,7 @@ import { Readiness } from "../shared/base/readiness.ts";
 import type { MeshUpdate } from "../shared/model/mesh-update.ts";
 import { MeshStore } from "../shared/model/store.ts";
 import { collectGarbage } from "../shared/os/collect-garbage.ts";
-import { keepSmall, trimFromTimeToTime } from "../shared/os/keep-small.ts";
+import { keepSmall } from "../shared/os/keep-small.ts";
 import { raiseFileLimit } from "../shared/os/limits.ts";
 import { hostNetwork } from "../shared/os/pod-network.ts";
 import { verifyPrivileges } from "../shared/os/privileges.ts";
@@ -339,15 +339,16 @@ function unlessLost(crew: Crew | undefined, work: Promise<unknown>): Promise<unk
   return crew === undefined ? work : Promise.race([work, crew.lost]);
 }
 
+/** What the rehearsal made hot has been compiled by then; the memory of the start is given back before there is much traffic. */
+const AFTER_REHEARSAL_MS = 300;
+
 /** Announces readiness each time; from the first time on the process is kept small. Returns the way to stop. */
 function onReady({ readiness, logger, deps }: Core): () => void {
   let leaveBe: (() => void) | undefined;
   const announce = (): void => {
     logger.info("ready");
-    leaveBe ??=
-      deps.config.rehearsalMs === 0
-        ? keepSmall(deps.clock, logger)
-        : trimFromTimeToTime(deps.clock);
+    const { clock, config } = deps;
+    leaveBe ??= keepSmall(clock, logger, config.rehearsalMs > 0 ? AFTER_REHEARSAL_MS : undefined);
   };
   const stop = readiness.onReady(announce);
   if (readiness.ready) announce();

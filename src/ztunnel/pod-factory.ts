@@ -109,8 +109,8 @@ export class PodProxies implements PodProxyFactory {
         throw thrown;
       }
     };
-    const placement = mates?.placement;
-    const proxy = await startPodProxy(this.#node, info, network, { kind, companion, placement });
+    const placements = mates?.placements;
+    const proxy = await startPodProxy(this.#node, info, network, { kind, companion, placements });
     mates?.serveWith(proxy);
     return { proxy, mates };
   }

@@ -4,28 +4,23 @@ import type { Logger } from "../telemetry/logger.ts";
 import { trimAllocator } from "./allocator.ts";
 import { releaseStartupPages } from "./resident-pages.ts";
 
-/** Where nothing was rehearsed: the first connections have compiled the data path by then. */
+/** The first connections have compiled the data path by then. */
 const afterStartMs = 1_000;
 const everyMs = 10_000;
 
-/** Call once when ready. Returns the way to stop. */
-export function keepSmall(clock: Clock, logger: Logger): () => void {
-  const start = clock.after(afterStartMs, () => leaveStartBehind(logger));
-  const stop = trimFromTimeToTime(clock);
+/** Call once when ready; after `delayMs` what only the start needed is given back. Returns the way to stop. */
+export function keepSmall(
+  clock: Clock,
+  logger: Logger,
+  delayMs: number = afterStartMs,
+): () => void {
+  const start = clock.after(delayMs, () => {
+    trimAllocator();
+    logger.debug("released the pages of the start", { bytes: releaseStartupPages() });
+  });
+  const upkeep = clock.every(everyMs, trimAllocator);
   return () => {
     start.cancel();
-    stop();
+    upkeep.cancel();
   };
-}
-
-/** Gives back what only the start and the compilers needed. */
-export function leaveStartBehind(logger: Logger): void {
-  trimAllocator();
-  logger.debug("released the pages of the start", { bytes: releaseStartupPages() });
-}
-
-/** The other half of `keepSmall`, where the start is left behind already. Returns the way to stop. */
-export function trimFromTimeToTime(clock: Clock): () => void {
-  const upkeep = clock.every(everyMs, trimAllocator);
-  return () => upkeep.cancel();
 }

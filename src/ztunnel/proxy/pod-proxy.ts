@@ -8,6 +8,7 @@ import { HbonePool } from "../../shared/hbone/pool.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import { ipOf } from "../../shared/net/ip.ts";
 import type { PodNetwork, TcpListener } from "../../shared/os/network.ts";
+import type { TcpConnection } from "../../shared/os/tcp-connection.ts";
 import type { PodInfo, PodProxy } from "../inpod/pod-proxy.ts";
 import { ConnectionRegistry } from "./connections.ts";
 import { InboundSessions } from "./inbound.ts";
@@ -41,7 +42,9 @@ export interface RunningPodProxy extends PodProxy {
   /** Whether the HBONE connection from this address is served here. */
   serves(peer: SocketAddress): boolean;
   /** Serves an HBONE connection that another thread has accepted. */
-  take(socket: Socket): void;
+  takeSession(socket: Socket): void;
+  /** The same for a connection of the pod's application. */
+  takeCaptured(connection: TcpConnection): void;
 }
 
 type State = "serving" | "draining" | "stopped";
@@ -59,13 +62,20 @@ export interface PodProxyOptions {
   readonly companion?: (scope: PodScope) => Promise<Companion>;
   /** Default true: a drain waits until a successor, if there is one, has proven itself. False where somebody else did. */
   readonly provesSuccessor?: boolean;
-  /** Where there are several threads: which of them serves an HBONE connection. */
-  readonly placement?: SessionPlacement | undefined;
+  /** Where there are several threads: which of them serves a connection. */
+  readonly placements?: Placements | undefined;
 }
 
-export interface SessionPlacement {
+export interface Placements {
+  /** Of HBONE connections. */
+  readonly sessions: Placement<Socket>;
+  /** Of connections that the pod's application opens. */
+  readonly captured: Placement<TcpConnection>;
+}
+
+export interface Placement<T> {
   /** True when another thread serves the connection; nothing of it is left here then. Otherwise it counts here. */
-  handOver(socket: Socket): boolean;
+  handOver(connection: T): boolean;
   /** A connection that another thread has handed over is here. */
   arrived(): void;
   /** A connection that was served here has ended. */
@@ -123,7 +133,7 @@ function running(
   sessions: InboundSessions,
   listeners: readonly TcpListener[],
   companion: Companion | undefined,
-  { provesSuccessor = true, placement }: Partial<PodProxyOptions> = {},
+  { provesSuccessor = true, placements }: Partial<PodProxyOptions> = {},
 ): RunningPodProxy {
   const unwatch = watchPolicies(scope);
   const { clock } = scope.node;
@@ -147,7 +157,7 @@ function running(
       await untilTakenOver(scope, ownSessions(sessions, companion), deadlineMs * TAKEOVER_SHARE);
     if (state === "stopped") return;
     closeListeners();
-    await placement?.settle();
+    await Promise.all([placements?.sessions.settle(), placements?.captured.settle()]);
     const sessionsDone = sessions.drain();
     await Promise.all([scope.connections.whenEmpty(), sessionsDone, companion?.drain(deadlineMs)]);
   };
@@ -166,25 +176,28 @@ function running(
     info: scope.info,
     connections: scope.connections,
     serves: (peer) => sessions.serves(peer),
-    take: (socket) => {
-      placement?.arrived();
-      void sessions.handle(socket).finally(() => placement?.ended());
+    takeSession: (socket) => {
+      placements?.sessions.arrived();
+      void sessions.handle(socket).finally(() => placements?.sessions.ended());
+    },
+    takeCaptured: (connection) => {
+      placements?.captured.arrived();
+      void handleOutbound(scope, connection).finally(() => placements?.captured.ended());
     },
     drain,
     stop,
   };
 }
 
-/** Takes accepted HBONE connections, or sees to it that another thread does. */
-function sessionHandler(
-  sessions: InboundSessions,
-  placement: SessionPlacement | undefined,
-): (socket: Socket) => Promise<void> {
-  if (placement === undefined) return (socket) => sessions.handle(socket);
-  return (socket) =>
-    placement.handOver(socket)
-      ? Promise.resolve()
-      : sessions.handle(socket).finally(() => placement.ended());
+/** Serves an accepted connection, or sees to it that another thread does. */
+function placed<T>(
+  placement: Placement<T> | undefined,
+  serve: (connection: T) => Promise<void>,
+): (connection: T) => void {
+  if (placement === undefined) return (connection) => void serve(connection);
+  return (connection) => {
+    if (!placement.handOver(connection)) void serve(connection).finally(() => placement.ended());
+  };
 }
 
 function ownSessions(sessions: InboundSessions, companion: Companion | undefined): OwnSessions {
@@ -200,7 +213,7 @@ function ownSessions(sessions: InboundSessions, companion: Companion | undefined
 async function listen(
   scope: PodScope,
   sessions: InboundSessions,
-  { kind, placement }: PodProxyOptions,
+  { kind, placements }: PodProxyOptions,
   listeners: TcpListener[],
 ): Promise<void> {
   const { config, logger, sockets } = scope.node;
@@ -217,15 +230,16 @@ async function listen(
   const { network } = scope;
   if (kind === "dns-only") return;
   const hbone = { ...withoutKeepalive, port: config.inboundPort };
-  const serve = sessionHandler(sessions, placement);
-  listeners.push(await network.listenTcp(hbone, (socket) => void serve(socket)));
+  const serve = placed(placements?.sessions, (socket: Socket) => sessions.handle(socket));
+  listeners.push(await network.listenTcp(hbone, serve));
   if (kind !== "pod") return;
   const plain = { ...common, port: config.inboundPlaintextPort };
   const captured = { ...common, port: config.outboundPort };
   listeners.push(
     await network.acceptTcp(plain, (connection) => void handlePassthrough(scope, connection)),
   );
-  listeners.push(
-    await network.acceptTcp(captured, (connection) => void handleOutbound(scope, connection)),
+  const carry = placed(placements?.captured, (connection: TcpConnection) =>
+    handleOutbound(scope, connection),
   );
+  listeners.push(await network.acceptTcp(captured, carry));
 }

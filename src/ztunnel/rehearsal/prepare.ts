@@ -1,7 +1,6 @@
 /** The rehearsal as a step of a thread's start: never in its way. */
 import type { Clock } from "../../shared/base/clock.ts";
 import { describeError } from "../../shared/base/errors.ts";
-import { leaveStartBehind } from "../../shared/os/keep-small.ts";
 import { hostNetwork } from "../../shared/os/pod-network.ts";
 import type { Logger } from "../../shared/telemetry/logger.ts";
 import type { ZtunnelConfig } from "../config.ts";
@@ -26,6 +25,4 @@ export async function prepareDataPath(deps: PrepareDeps, logger: Logger): Promis
   } catch (thrown) {
     logger.warn("data path could not rehearse", { error: describeError(thrown) });
   }
-  // Now rather than later: what the next connections need of it comes back in the time of the first one.
-  leaveStartBehind(logger);
 }

@@ -15,13 +15,13 @@ import type { Metrics } from "../../shared/telemetry/metrics.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import type { PodInfo } from "../inpod/pod-proxy.ts";
 import type { DecisionRecord } from "../proxy/decisions.ts";
-import type { Companion, RunningPodProxy, SessionPlacement } from "../proxy/pod-proxy.ts";
+import type { Companion, Placements, RunningPodProxy } from "../proxy/pod-proxy.ts";
 import { packCertificate } from "./certificate-parcel.ts";
-import { placementBy, takeOver } from "./hand-over.ts";
+import { openBoards, takeOver } from "./hand-over.ts";
 import { ThreadLink } from "./link.ts";
-import type { ConnectionView, MainRequest, PodPlace, ToThread } from "./messages.ts";
+import type { Accepted, ConnectionView, MainRequest, PodPlace, ToThread } from "./messages.ts";
 import type { StartThread } from "./port.ts";
-import { newBoard, newTotals, SessionBoard } from "./session-board.ts";
+import { newBoard, newTotals } from "./session-board.ts";
 
 /** What the threads ask for. */
 export interface CrewServices {
@@ -48,7 +48,7 @@ export interface ThreadConnection extends ConnectionView {
 export interface PodMates extends Companion {
   readonly pod: number;
   /** For the proxy of the main thread. */
-  readonly placement: SessionPlacement;
+  readonly placements: Placements;
   /** Opens the pod's listeners on all other threads; rejects when one of them cannot, and then none is left. */
   start(): Promise<void>;
   /** The pod runs on all threads: connections may go from one to another, and those for the main one to this proxy. */
@@ -82,7 +82,7 @@ export class Crew {
             startThread,
             writeLog,
             serve: (request) => this.#serve(request),
-            handOver: (pod, thread, fd) => this.#handOver(pod, thread, fd),
+            handOver: (pod, thread, accepted) => this.#handOver(pod, thread, accepted),
           },
           {
             thread: index + 1,
@@ -124,16 +124,19 @@ export class Crew {
   newPod(info: PodInfo, namespace: NetworkNamespace | undefined): PodMates {
     const pod = this.#nextPod++;
     const memory = newBoard(1 + this.#links.length);
-    const board = new SessionBoard({ pod: memory, all: this.#totals }, MAIN_THREAD);
+    const boards = openBoards(
+      { pod: memory, all: this.#totals },
+      MAIN_THREAD,
+      this.#deps.clock,
+      (thread, accepted) => this.#handOver(pod, thread, accepted),
+    );
     const stop = (): void => {
       this.#own.delete(pod);
       this.#tell({ kind: "stop-pod", pod });
     };
     return {
       pod,
-      placement: placementBy(board, this.#deps.clock, (thread, fd) =>
-        this.#handOver(pod, thread, fd),
-      ),
+      placements: boards.placements,
       start: async () => {
         const started = await Promise.allSettled(
           this.#links.map((link) => {
@@ -148,7 +151,7 @@ export class Crew {
       },
       serveWith: (proxy) => {
         this.#own.set(pod, proxy);
-        board.open();
+        boards.open();
       },
       stop,
       drain: async (deadlineMs) => {
@@ -207,10 +210,10 @@ export class Crew {
     for (const link of this.#links) link.terminate();
   }
 
-  #handOver(pod: number, thread: number, fd: number): void {
+  #handOver(pod: number, thread: number, accepted: Accepted): void {
     const link = this.#links[thread - 1];
-    if (link === undefined) takeOver(this.#own.get(pod), fd, this.#totals, MAIN_THREAD);
-    else link.post({ kind: "session", pod, fd });
+    if (link === undefined) takeOver(this.#own.get(pod), accepted, this.#totals, MAIN_THREAD);
+    else link.post({ kind: "take", pod, accepted });
   }
 
   #tell(message: ToThread): void {

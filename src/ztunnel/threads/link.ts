@@ -3,6 +3,7 @@ import { MeshError } from "../../shared/base/errors.ts";
 import { Calls, outcomeOf } from "./calls.ts";
 import { linesTaken, newLinesInFlight } from "./log-relay.ts";
 import type {
+  Accepted,
   FromThread,
   MainRequest,
   ThreadAnswers,
@@ -16,7 +17,7 @@ export interface LinkDeps {
   readonly startThread: StartThread;
   readonly writeLog: (text: string) => void;
   readonly serve: (request: MainRequest) => Promise<unknown>;
-  readonly handOver: (pod: number, thread: number, fd: number) => void;
+  readonly handOver: (pod: number, thread: number, accepted: Accepted) => void;
 }
 
 export class ThreadLink {
@@ -108,7 +109,7 @@ export class ThreadLink {
         linesTaken(this.#linesInFlight, message.text);
         return;
       case "hand-over":
-        this.#deps.handOver(message.pod, message.thread, message.fd);
+        this.#deps.handOver(message.pod, message.thread, message.accepted);
         return;
       case "answer":
         this.#calls.settle(message.call, message.outcome);

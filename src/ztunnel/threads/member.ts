@@ -107,7 +107,7 @@ function createParts(deps: MemberDeps): Parts {
   const pods = new ThreadPods(node, {
     own: thread,
     totals: start.totals,
-    handOver: (pod, to, fd) => send(deps, { kind: "hand-over", pod, thread: to, fd }),
+    handOver: (pod, to, accepted) => send(deps, { kind: "hand-over", pod, thread: to, accepted }),
   });
   return { deps, lines, filter, logger, registry, store, secrets, calls, node, pods };
 }
@@ -155,8 +155,8 @@ function take(parts: Parts, message: ToThread): void {
     case "stop-pod":
       pods.stop(message.pod);
       return;
-    case "session":
-      pods.take(message.pod, message.fd);
+    case "take":
+      pods.take(message.pod, message.accepted);
       return;
     case "settle":
       collectGarbage();

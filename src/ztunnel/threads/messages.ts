@@ -30,6 +30,13 @@ export type PodPlace =
   | { readonly kind: "host" }
   | { readonly kind: "namespace"; readonly fd: number; readonly label: string };
 
+/** A connection from which nothing has been read. */
+export type Accepted =
+  /** On the HBONE port. */
+  | { readonly kind: "session"; readonly fd: number }
+  /** From the pod's application. */
+  | { readonly kind: "captured"; readonly fd: number; readonly peer: SocketAddress };
+
 /** Asked of a thread. `pod` is a number that no two starts share. */
 export type ThreadRequest =
   | {
@@ -104,8 +111,8 @@ export type ToThread =
   | { readonly kind: "certificate-gone"; readonly identity: SpiffeIdentity }
   | { readonly kind: "log-filter"; readonly directives: string }
   | { readonly kind: "stop-pod"; readonly pod: number }
-  /** An accepted HBONE connection to be served; the descriptor belongs to the thread that gets it. */
-  | { readonly kind: "session"; readonly pod: number; readonly fd: number }
+  /** An accepted connection to be served; the descriptor belongs to the thread that gets it. */
+  | { readonly kind: "take"; readonly pod: number; readonly accepted: Accepted }
   /** The state is complete for now: a good moment to collect the garbage of the start. */
   | { readonly kind: "settle" }
   | { readonly kind: "end" }
@@ -116,12 +123,12 @@ export type FromThread =
   | { readonly kind: "up" }
   /** Whole lines of the log. */
   | { readonly kind: "lines"; readonly text: string }
-  /** An accepted HBONE connection that another thread shall serve. */
+  /** An accepted connection that another thread shall serve. */
   | {
       readonly kind: "hand-over";
       readonly pod: number;
       readonly thread: number;
-      readonly fd: number;
+      readonly accepted: Accepted;
     }
   | Call<MainRequest>
   | Answer;

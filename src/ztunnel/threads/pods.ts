@@ -4,12 +4,11 @@ import { MeshError } from "../../shared/base/errors.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import { NetworkNamespace } from "../../shared/os/network-namespace.ts";
 import { hostNetwork, podNetwork } from "../../shared/os/pod-network.ts";
-import { type RunningPodProxy, type SessionPlacement, startPodProxy } from "../proxy/pod-proxy.ts";
+import { type Placements, type RunningPodProxy, startPodProxy } from "../proxy/pod-proxy.ts";
 import type { NodeScope } from "../proxy/scope.ts";
-import { placementBy, takeOver } from "./hand-over.ts";
-import type { PodConnections, ThreadRequest } from "./messages.ts";
+import { openBoards, takeOver } from "./hand-over.ts";
+import type { Accepted, PodConnections, ThreadRequest } from "./messages.ts";
 import { openConnections } from "./open-connections.ts";
-import { SessionBoard } from "./session-board.ts";
 
 type StartPod = Extract<ThreadRequest, { readonly kind: "start-pod" }>;
 
@@ -28,7 +27,7 @@ export interface Neighbors {
   /** The number of this thread. */
   readonly own: number;
   readonly totals: SharedArrayBuffer;
-  handOver(pod: number, thread: number, fd: number): void;
+  handOver(pod: number, thread: number, accepted: Accepted): void;
 }
 
 export class ThreadPods {
@@ -52,8 +51,8 @@ export class ThreadPods {
       const network =
         namespace === undefined ? hostNetwork(this.#clock) : podNetwork(namespace, this.#clock);
       // The main thread finds out whether a successor may take over, once for all threads.
-      const placement = this.#placement(pod, board);
-      const options = { kind: "pod", provesSuccessor: false, placement } as const;
+      const placements = this.#placements(pod, board);
+      const options = { kind: "pod", provesSuccessor: false, placements } as const;
       const proxy = await startPodProxy(this.#node, info, network, options);
       if (this.#held.get(pod) !== starting) {
         proxy.stop();
@@ -83,10 +82,10 @@ export class ThreadPods {
   }
 
   /** Serves a connection that another thread has accepted. */
-  take(pod: number, fd: number): void {
+  take(pod: number, accepted: Accepted): void {
     const held = this.#held.get(pod);
     const { totals, own } = this.#neighbors;
-    takeOver(held?.kind === "running" ? held.proxy : undefined, fd, totals, own);
+    takeOver(held?.kind === "running" ? held.proxy : undefined, accepted, totals, own);
   }
 
   stopAll(): void {
@@ -98,12 +97,15 @@ export class ThreadPods {
     return held?.kind === "running" && held.proxy.serves(peer);
   }
 
-  #placement(pod: number, memory: SharedArrayBuffer): SessionPlacement {
+  #placements(pod: number, memory: SharedArrayBuffer): Placements {
     const { own, totals } = this.#neighbors;
-    const board = new SessionBoard({ pod: memory, all: totals }, own);
-    return placementBy(board, this.#clock, (thread, fd) =>
-      this.#neighbors.handOver(pod, thread, fd),
+    const { placements } = openBoards(
+      { pod: memory, all: totals },
+      own,
+      this.#clock,
+      (to, accepted) => this.#neighbors.handOver(pod, to, accepted),
     );
+    return placements;
   }
 
   connections(): readonly PodConnections[] {

@@ -65,6 +65,11 @@ const parcel = fields({
   key: (value) => value instanceof KeyObject && value.type === "private",
 });
 
+const accepted = union({
+  session: { fd: count },
+  captured: { fd: count, peer: socketAddress },
+});
+
 const update = fields(
   {
     addresses: list,
@@ -109,7 +114,7 @@ const toThread: Shapes<ToThread> = {
   "certificate-gone": { identity },
   "log-filter": { directives: text },
   "stop-pod": { pod: count },
-  session: { pod: count, fd: count },
+  take: { pod: count, accepted },
   settle: {},
   end: {},
   call: { call: count, request: union(threadRequests) },
@@ -119,7 +124,7 @@ const toThread: Shapes<ToThread> = {
 const fromThread: Shapes<FromThread> = {
   up: {},
   lines: { text },
-  "hand-over": { pod: count, thread: count, fd: count },
+  "hand-over": { pod: count, thread: count, accepted },
   call: { call: count, request: union(mainRequests) },
   answer,
 };

@@ -1,10 +1,14 @@
 /**
- * How many HBONE connections each thread serves for a pod, in memory that all threads see. The kernel spreads connections by a
- * hash of their addresses, which is even for many; but tunnels come over very few connections that live long, and where two of
- * them fell to one thread the other would have nothing to do. So whoever accepts one looks who has the fewest.
+ * How many connections each thread serves for a pod, in memory that all threads see. The kernel spreads connections by a hash
+ * of their addresses, which is even for many, but not for few.
+ *
+ * Tunnels come over very few connections that live long, and where two of them fell to one thread the other would have nothing
+ * to do: whoever accepts one looks who has the fewest. Connections that the pod's application opens are many and short, and
+ * passing one on costs a message: only a thread that has none at all gets those that come to another one which has some.
  */
+export type Lane = "session" | "captured";
 
-/** Cells of a board: whether it is open, then one count a thread, then what is on its way to each thread. */
+/** Cells of a lane: whether it is open, then one count a thread, then what is on its way to each thread. */
 const OPEN = 0;
 const COUNTS = 1;
 
@@ -27,7 +31,11 @@ export function forgetOne(totals: SharedArrayBuffer, thread: number): void {
 
 /** A pod's board; it stays closed until all threads have the pod. */
 export function newBoard(threads: number): SharedArrayBuffer {
-  return new SharedArrayBuffer((COUNTS + 2 * threads) * Int32Array.BYTES_PER_ELEMENT);
+  return new SharedArrayBuffer(2 * laneCells(threads) * Int32Array.BYTES_PER_ELEMENT);
+}
+
+function laneCells(threads: number): number {
+  return COUNTS + 2 * threads;
 }
 
 export class SessionBoard {
@@ -35,13 +43,17 @@ export class SessionBoard {
   readonly #totals: Int32Array;
   readonly #own: number;
   readonly #threads: number;
+  readonly #lane: Lane;
 
   /** As the thread `own` sees it. */
-  constructor({ pod, all }: BoardMemory, own: number) {
-    this.#cells = new Int32Array(pod);
+  constructor({ pod, all }: BoardMemory, own: number, lane: Lane) {
     this.#totals = new Int32Array(all);
-    this.#own = own;
     this.#threads = this.#totals.length;
+    this.#own = own;
+    this.#lane = lane;
+    const length = laneCells(this.#threads);
+    const offset = lane === "session" ? 0 : length * Int32Array.BYTES_PER_ELEMENT;
+    this.#cells = new Int32Array(pod, offset, length);
   }
 
   /** All threads have the pod: connections may go to any of them. */
@@ -56,7 +68,7 @@ export class SessionBoard {
 
   /** Counts a connection that was accepted here. Names the thread that it is on its way to; undefined: it stays. */
   place(): number | undefined {
-    const thread = this.#least();
+    const thread = this.#lane === "session" ? this.#least() : this.#idle();
     this.#count(thread, 1);
     if (thread === this.#own) return undefined;
     Atomics.add(this.#cells, this.#wayTo(thread), 1);
@@ -99,6 +111,14 @@ export class SessionBoard {
     return best;
   }
 
+  /** One that has nothing to do, where this one has. */
+  #idle(): number {
+    if (Atomics.load(this.#cells, COUNTS + this.#own) === 0) return this.#own;
+    for (let thread = 0; thread < this.#threads; thread++)
+      if (Atomics.load(this.#cells, COUNTS + thread) === 0) return thread;
+    return this.#own;
+  }
+
   /** Negative: the first has fewer connections of this pod, or as many and fewer of all pods. */
   #compare(a: number, b: number): number {
     const ofPod = Atomics.load(this.#cells, COUNTS + a) - Atomics.load(this.#cells, COUNTS + b);
@@ -107,6 +127,6 @@ export class SessionBoard {
 
   #count(thread: number, step: 1 | -1): void {
     Atomics.add(this.#cells, COUNTS + thread, step);
-    Atomics.add(this.#totals, thread, step);
+    if (this.#lane === "session") Atomics.add(this.#totals, thread, step);
   }
 }
