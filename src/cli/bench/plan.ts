@@ -28,17 +28,10 @@ export interface PlanOptions {
   readonly contents: readonly MeshContent[];
 }
 
-/** Envoy in the waypoint's place is set up for HTTP/1.1 requests over connections that stay open; other stacks take every load. */
-const envoyWaypointLoads: ReadonlySet<LoadName> = new Set([
-  "cold",
-  "http-1",
-  "http-32",
-  "http-256",
-  "rate-1",
-  "rate-32",
-  "rate-256",
-  "sizes",
-]);
+/** Envoy, as it is set up in the waypoint's place, gets stuck under many new connections. */
+const envoyWaypointLoads: ReadonlySet<LoadName> = new Set(
+  loadNames.filter((load) => load !== "connections" && load !== "idle"),
+);
 
 /** What shows how the work spreads over threads. */
 const workersLoads: ReadonlySet<LoadName> = new Set([

@@ -17,7 +17,7 @@ export const stackTitles: Readonly<Record<StackName, string>> = {
   ambit: "ambit L4: two ztunnels, HBONE, policy, metrics and access log on",
   "ambit-workers": "ambit L4 with two data-path threads a ztunnel, however many CPUs there are",
   "ambit-waypoint": "ambit L4 and L7: the same with a waypoint between",
-  "envoy-waypoint": "ambit L4 with Envoy, one worker, in the waypoint's place (HTTP/1.1 port only)",
+  "envoy-waypoint": "ambit L4 with Envoy, one worker, in the waypoint's place",
   sidecars: "sidecars: an Envoy beside each pod, mutual TLS 1.3, HTTP filters, access log, RBAC",
   ztunnel: "Istio's ztunnel (ZTUNNEL_BIN) in ambit's place",
 };

@@ -91,19 +91,43 @@ function terminate(certificate: CertificateFiles): object {
   };
 }
 
-function main(): object {
-  const client = `spiffe://cluster.local/ns/${BENCH_NAMESPACE}/sa/client`;
-  const rbac = {
-    rules: {
-      action: "ALLOW",
-      policies: {
-        client: {
-          permissions: [{ any: true }],
-          principals: [{ filter_state: { key: PRINCIPAL, string_match: { exact: client } } }],
+/** Where the port that a client asked for leads, and how the server behind it is spoken to. */
+interface Served {
+  readonly port: number;
+  readonly protocol: "http1" | "http2" | "tcp";
+}
+
+const served: readonly Served[] = [
+  { port: ports.http, protocol: "http1" },
+  { port: ports.idle, protocol: "http1" },
+  { port: ports.http2, protocol: "http2" },
+  { port: ports.grpc, protocol: "http2" },
+  { port: ports.bulk, protocol: "tcp" },
+];
+
+function clusterOf({ port }: Served): string {
+  return `server-${port}`;
+}
+
+/** Only the client may pass. */
+const rules = {
+  action: "ALLOW",
+  policies: {
+    client: {
+      permissions: [{ any: true }],
+      principals: [
+        {
+          filter_state: {
+            key: PRINCIPAL,
+            string_match: { exact: `spiffe://cluster.local/ns/${BENCH_NAMESPACE}/sa/client` },
+          },
         },
-      },
+      ],
     },
-  };
+  },
+};
+
+function httpManager(target: Served): object {
   const routes = [
     {
       match: { prefix: "/", headers: [{ name: "x-bench", string_match: { exact: "other" } }] },
@@ -111,34 +135,41 @@ function main(): object {
     },
     {
       match: { prefix: "/" },
-      route: { cluster: "server", timeout: "0s" },
+      route: { cluster: clusterOf(target), timeout: "0s" },
       request_headers_to_add: [{ header: { key: "x-via", value: "waypoint" } }],
     },
   ];
+  return typed("http", "filters.network.http_connection_manager.v3.HttpConnectionManager", {
+    stat_prefix: "main",
+    route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
+    stream_idle_timeout: "0s",
+    http_filters: [
+      typed("rbac", "filters.http.rbac.v3.RBAC", { rules }),
+      typed("grpc_stats", "filters.http.grpc_stats.v3.FilterConfig", { emit_filter_state: true }),
+      typed("fault", "filters.http.fault.v3.HTTPFault"),
+      typed("cors", "filters.http.cors.v3.Cors"),
+      typed("router", "filters.http.router.v3.Router"),
+    ],
+  });
+}
+
+function tcpFilters(target: Served): readonly object[] {
+  const proxy = { stat_prefix: "main", cluster: clusterOf(target) };
+  return [
+    typed("rbac", "filters.network.rbac.v3.RBAC", { stat_prefix: "main", rules }),
+    typed("tcp", "filters.network.tcp_proxy.v3.TcpProxy", proxy),
+  ];
+}
+
+function main(): object {
   return {
     name: "main_internal",
     internal_listener: {},
     listener_filters: [typed("original_dst", "filters.listener.original_dst.v3.OriginalDst")],
-    filter_chains: [
-      {
-        filters: [
-          typed("http", "filters.network.http_connection_manager.v3.HttpConnectionManager", {
-            stat_prefix: "main",
-            route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
-            stream_idle_timeout: "0s",
-            http_filters: [
-              typed("rbac", "filters.http.rbac.v3.RBAC", rbac),
-              typed("grpc_stats", "filters.http.grpc_stats.v3.FilterConfig", {
-                emit_filter_state: true,
-              }),
-              typed("fault", "filters.http.fault.v3.HTTPFault"),
-              typed("cors", "filters.http.cors.v3.Cors"),
-              typed("router", "filters.http.router.v3.Router"),
-            ],
-          }),
-        ],
-      },
-    ],
+    filter_chains: served.map((target) => ({
+      filter_chain_match: { destination_port: target.port },
+      filters: target.protocol === "tcp" ? tcpFilters(target) : [httpManager(target)],
+    })),
   };
 }
 
@@ -201,6 +232,21 @@ function internal(
 
 const ORIGINAL_DST = "envoy.filters.listener.original_dst";
 
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+function serverCluster(target: Served, serverIp: string): object {
+  const local = `${serverIp}:${target.port}`;
+  const metadata = { filter_metadata: { [ORIGINAL_DST]: { local } } };
+  const passthrough = [{ kind: { host: {} }, name: ORIGINAL_DST }];
+  const cluster = internal(clusterOf(target), "connect_originate", { metadata }, passthrough);
+  if (target.protocol !== "http2") return cluster;
+  const options = {
+    "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
+    explicit_http_config: { http2_protocol_options: {} },
+  };
+  return { ...cluster, typed_extension_protocol_options: { [HTTP_OPTIONS]: options } };
+}
+
 /** Bootstrap of the Envoy in the waypoint's pod; `serverIp` is the server's pod. */
 export function waypointBootstrap(certificate: CertificateFiles, serverIp: string): object {
   return {
@@ -212,16 +258,7 @@ export function waypointBootstrap(certificate: CertificateFiles, serverIp: strin
       listeners: [terminate(certificate), main(), originate()],
       clusters: [
         internal("main_internal", "main_internal", {}, []),
-        internal(
-          "server",
-          "connect_originate",
-          {
-            metadata: {
-              filter_metadata: { [ORIGINAL_DST]: { local: `${serverIp}:${ports.http}` } },
-            },
-          },
-          [{ kind: { host: {} }, name: ORIGINAL_DST }],
-        ),
+        ...served.map((target) => serverCluster(target, serverIp)),
         {
           name: "connect_originate",
           type: "ORIGINAL_DST",
@@ -230,8 +267,8 @@ export function waypointBootstrap(certificate: CertificateFiles, serverIp: strin
           original_dst_lb_config: { upstream_port_override: 15008 },
           transport_socket: tls(certificate, "UpstreamTlsContext"),
           typed_extension_protocol_options: {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-              "@type": `${extensions}.upstreams.http.v3.HttpProtocolOptions`,
+            [HTTP_OPTIONS]: {
+              "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
               explicit_http_config: { http2_protocol_options: { allow_connect: true } },
             },
           },
