@@ -1,6 +1,7 @@
 /** Which runs a benchmark makes, in which order. Pure. */
 import {
   type LoadName,
+  loadNames,
   type MeshContent,
   type RunSpec,
   type StackName,
