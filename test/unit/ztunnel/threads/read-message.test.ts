@@ -10,6 +10,7 @@ import {
 
 const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const identity = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "web" };
+const peer = { ip: "10.0.0.1", port: 40000 };
 const board = new SharedArrayBuffer(20);
 const info = { name: "web", namespace: "shop", serviceAccount: "web" };
 const certificate = { identity, chain: "chain", roots: "roots", key: privateKey };
@@ -27,7 +28,8 @@ const toThread: readonly unknown[] = [
   { kind: "stop-pod", pod: 0 },
   { kind: "settle" },
   { kind: "end" },
-  { kind: "session", pod: 3, fd: 21 },
+  { kind: "take", pod: 3, accepted: { kind: "session", fd: 21 } },
+  { kind: "take", pod: 3, accepted: { kind: "captured", fd: 21, peer } },
   call({ kind: "start-pod", pod: 1, info, place: { kind: "host" }, board }),
   call({
     kind: "start-pod",
@@ -48,7 +50,7 @@ const toThread: readonly unknown[] = [
 const fromThread: readonly unknown[] = [
   { kind: "up" },
   { kind: "lines", text: "one\ntwo\n" },
-  { kind: "hand-over", pod: 3, thread: 0, fd: 21 },
+  { kind: "hand-over", pod: 3, thread: 0, accepted: { kind: "session", fd: 21 } },
   call({ kind: "certificate", identity, priority: "real-time" }),
   call({ kind: "demand", key: "network/10.0.0.1" }),
   { kind: "answer", call: 3, outcome: { kind: "done", value: [1, 2] } },

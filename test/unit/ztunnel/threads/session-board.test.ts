@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import {
   forgetOne,
+  type Lane,
   newBoard,
   newTotals,
   SessionBoard,
@@ -14,9 +15,12 @@ interface Boards {
   readonly seenBy: readonly SessionBoard[];
 }
 
-function boards(threads: number, all = newTotals(threads)): Boards {
+function boards(threads: number, all = newTotals(threads), lane: Lane = "session"): Boards {
   const pod = newBoard(threads);
-  const seenBy = Array.from({ length: threads }, (_, own) => new SessionBoard({ pod, all }, own));
+  const seenBy = Array.from(
+    { length: threads },
+    (_, own) => new SessionBoard({ pod, all }, own, lane),
+  );
   return { pod, all, seenBy };
 }
 
@@ -44,6 +48,27 @@ test("where a pod has as many on each, the other pods decide", () => {
   const other = boards(2, one.all);
   other.seenBy[0]?.open();
   assert.equal(accept(other, 0), 1);
+});
+
+test("of the application's connections only an idle thread gets some", () => {
+  const pod = boards(2, newTotals(2), "captured");
+  pod.seenBy[0]?.open();
+  assert.deepEqual([accept(pod, 0), accept(pod, 0), accept(pod, 0), accept(pod, 0)], [0, 1, 0, 0]);
+  pod.seenBy[1]?.ended();
+  assert.equal(accept(pod, 0), 1);
+  assert.equal(accept(pod, 1), 1);
+});
+
+test("the lanes of a pod know nothing of one another", () => {
+  const pod = newBoard(2);
+  const all = newTotals(2);
+  const captured = new SessionBoard({ pod, all }, 0, "captured");
+  const sessions = new SessionBoard({ pod, all }, 0, "session");
+  captured.open();
+  sessions.open();
+  assert.deepEqual([captured.place(), captured.place()], [undefined, 1]);
+  assert.deepEqual([sessions.place(), sessions.place()], [undefined, 1]);
+  assert.deepEqual([...new Int32Array(all)], [1, 1]);
 });
 
 test("a closed board moves nothing, and tells what is still on its way", () => {
