@@ -5,6 +5,7 @@
  */
 import type { TLSSocket } from "node:tls";
 import { atTurnEnd, type TurnWork } from "../../base/turn.ts";
+import { TlsWriter } from "../../os/tls-writer.ts";
 import { Slab, type SlabSize, slabSizes } from "./slab.ts";
 
 const [, firstSize, secondSize, lastSize] = slabSizes;
@@ -22,18 +23,19 @@ export interface OutboxOwner {
 export class Outbox implements TurnWork {
   readonly #socket: TLSSocket;
   readonly #owner: OutboxOwner;
-  readonly #onWritten: (error?: Error | null) => void;
+  readonly #writer: TlsWriter;
   #slab: Slab | undefined;
   #fill = 0;
   #writing = false;
   #closed = false;
   #asked = false;
+  /** Goes out before the end. */
+  #last: Buffer | undefined;
 
   constructor(socket: TLSSocket, owner: OutboxOwner) {
     this.#socket = socket;
     this.#owner = owner;
-    // The callback of write, not 'drain': that comes only if write() returned false.
-    this.#onWritten = () => this.#written();
+    this.#writer = new TlsWriter(socket, () => this.#written());
   }
 
   /** Nothing in flight, nothing waiting: the next write reaches native code within the call. */
@@ -54,7 +56,7 @@ export class Outbox implements TurnWork {
   writeNow(bytes: Buffer): void {
     if (this.#closed) return;
     this.#writing = true;
-    this.#socket.write(bytes, this.#onWritten);
+    this.#writer.write(bytes);
   }
 
   /** Makes room for `length` octets behind what waits; write them to `block` at the returned place before the next call. */
@@ -98,10 +100,17 @@ export class Outbox implements TurnWork {
   /** Sends everything that waits, then the end of the stream. */
   end(): void {
     if (this.#closed) return;
-    // Behind a write in flight Node queues the memory itself, so it must be a copy.
-    if (this.#fill > 0) this.#socket.write(Buffer.from(this.block.subarray(0, this.#fill)));
+    const last = Buffer.from(this.block.subarray(0, this.#fill));
     this.close();
-    this.#socket.end();
+    this.#last = last;
+    if (!this.#writing) this.#sendLast();
+  }
+
+  /** The stream knows nothing of a write in flight, so it must not come before its end. */
+  #sendLast(): void {
+    const last = this.#last;
+    this.#last = undefined;
+    if (last !== undefined) this.#socket.end(last);
   }
 
   /** Nothing more is written. */
@@ -126,7 +135,10 @@ export class Outbox implements TurnWork {
 
   #written(): void {
     this.#writing = false;
-    if (this.#closed) return;
+    if (this.#closed) {
+      this.#sendLast();
+      return;
+    }
     this.flush();
     this.#owner.outboxSent();
   }
