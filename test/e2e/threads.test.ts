@@ -123,14 +123,14 @@ test("connections are spread over both threads, and every number is the sum of b
   assert.ok(bytes > bytesBefore, "no byte was counted");
 });
 
-test("two connections of one application are carried by two threads, at its node and at the other one", async () => {
+test("three connections of one application are carried by two threads, at its node and at the other one", async () => {
   const target = { host: stage.pod("db").ip, port: DATABASE_PORT };
-  for (const session of ["pair 1", "pair 2"])
-    await stage.app("orders").call("open", { session, ...target });
+  const sessions = ["few 1", "few 2", "few 3"];
+  for (const session of sessions) await stage.app("orders").call("open", { session, ...target });
   assert.equal(threadsOf(await carried("orders", "outbound")), 2);
   // One tunnel's connection from each of the threads.
   assert.equal(threadsOf(await carried("db", "inbound")), 2);
-  for (const session of ["pair 1", "pair 2"]) await stage.app("orders").call("close", { session });
+  for (const session of sessions) await stage.app("orders").call("close", { session });
 });
 
 test("a change of policy cuts what is open on either thread, and both remember why", async () => {

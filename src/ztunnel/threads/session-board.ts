@@ -4,7 +4,7 @@
  *
  * Tunnels come over very few connections that live long, and where two of them fell to one thread the other would have nothing
  * to do: whoever accepts one looks who has the fewest. Connections that the pod's application opens are many and short, and
- * passing one on costs a message: only a thread that has none at all gets those that come to another one which has some.
+ * passing one on costs a message: that is done where this thread has two more than another one, and a quarter more.
  */
 export type Lane = "session" | "captured";
 
@@ -68,7 +68,7 @@ export class SessionBoard {
 
   /** Counts a connection that was accepted here. Names the thread that it is on its way to; undefined: it stays. */
   place(): number | undefined {
-    const thread = this.#lane === "session" ? this.#least() : this.#idle();
+    const thread = this.#lane === "session" ? this.#least() : this.#lighter();
     this.#count(thread, 1);
     if (thread === this.#own) return undefined;
     Atomics.add(this.#cells, this.#wayTo(thread), 1);
@@ -111,12 +111,18 @@ export class SessionBoard {
     return best;
   }
 
-  /** One that has nothing to do, where this one has. */
-  #idle(): number {
-    if (Atomics.load(this.#cells, COUNTS + this.#own) === 0) return this.#own;
-    for (let thread = 0; thread < this.#threads; thread++)
-      if (Atomics.load(this.#cells, COUNTS + thread) === 0) return thread;
-    return this.#own;
+  /** Another one where the difference is worth a message. */
+  #lighter(): number {
+    const own = Atomics.load(this.#cells, COUNTS + this.#own);
+    let best = this.#own;
+    let fewest = own - Math.max(2, own / 4);
+    for (let thread = 0; thread < this.#threads; thread++) {
+      const count = Atomics.load(this.#cells, COUNTS + thread);
+      if (count > fewest || thread === this.#own) continue;
+      best = thread;
+      fewest = count - 1;
+    }
+    return best;
   }
 
   /** Negative: the first has fewer connections of this pod, or as many and fewer of all pods. */
