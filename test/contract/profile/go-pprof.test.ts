@@ -45,7 +45,7 @@ const kept: object[] = [];
 function spendTimeHere(): void {
   const untilMs = performance.now() + 10;
   while (performance.now() < untilMs) kept.push({ at: untilMs, text: String(kept.length) });
-  if (kept.length > 500_000) kept.length = 0;
+  if (kept.length > 500_000) kept.splice(0, 250_000);
 }
 const server = await startAdminServer({ name: "test", hosts: ["127.0.0.1"], port: 0, routes: profileRoutes(systemClock) });
 setInterval(spendTimeHere, 15);
