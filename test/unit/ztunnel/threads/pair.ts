@@ -23,7 +23,8 @@ export function threadConfig(env: Readonly<Record<string, string>> = {}): Ztunne
     fileExists: () => false,
     cpus: 2,
   });
-  return { ...config, outboundPort: 0, inboundPort: 0, inboundPlaintextPort: 0 };
+  // A rehearsal that a test ends in its middle would leave its sockets to the process.
+  return { ...config, rehearsalMs: 0, outboundPort: 0, inboundPort: 0, inboundPlaintextPort: 0 };
 }
 
 function isEnd(message: unknown): boolean {
