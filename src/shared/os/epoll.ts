@@ -11,7 +11,7 @@ import { isMainThread } from "node:worker_threads";
 import { endTurn } from "../base/turn.ts";
 import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLET } from "./constants.ts";
 import { checked, libc } from "./libc.ts";
-import { UV_READABLE, UvPoll } from "./uv-poll.ts";
+import { raise, UV_READABLE, UvPoll } from "./uv-poll.ts";
 
 export interface ReadyListener {
   /** EPOLLIN, EPOLLOUT and so on; 0 when it asked to be called again. */
@@ -95,7 +95,8 @@ export class Epoll {
       const fd = words[at + datumWord] ?? 0;
       // An earlier event of this round may have closed it, and the next connection may have got its number.
       if (this.#generations[fd] !== ((words[at + datumWord + 1] ?? 0) | 0)) continue;
-      this.#listeners[fd]?.ready(words[at] ?? 0);
+      const listener = this.#listeners[fd];
+      if (listener !== undefined) tell(listener, words[at] ?? 0);
     }
     endTurn();
   }
@@ -103,8 +104,17 @@ export class Epoll {
   #callAgain(): void {
     const list = this.#again;
     this.#again = [];
-    for (const listener of list) listener.ready(0);
+    for (const listener of list) tell(listener, 0);
     endTurn();
+  }
+}
+
+/** A defect costs the connection it happened on: the others of the round hear of their events only this once. */
+function tell(listener: ReadyListener, events: number): void {
+  try {
+    listener.ready(events);
+  } catch (thrown) {
+    setImmediate(raise, thrown);
   }
 }
 

@@ -151,12 +151,17 @@ export class UvPoll {
       this.#events |= ready;
       return;
     }
+    // Nothing may be thrown at C.
     try {
       this.#onReady(ready);
     } catch (thrown) {
       setImmediate(raise, thrown);
     }
-    runNextTicks();
+    try {
+      runNextTicks();
+    } catch (thrown) {
+      setImmediate(raise, thrown);
+    }
   }
 
   #delivered(): void {
@@ -166,7 +171,8 @@ export class UvPoll {
   }
 }
 
-function raise(thrown: unknown): never {
+/** As an immediate: an uncaught exception where Node expects one. */
+export function raise(thrown: unknown): never {
   throw thrown;
 }
 

@@ -1,5 +1,6 @@
 /** Connections that are bare system calls, against the real kernel: how they come about, what they tell, and that they go. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
@@ -190,4 +191,37 @@ test("a listener that is closed takes nothing more, and what it took lives on", 
   assert.equal(chunk.toString(), "still here");
   connection.close();
   client.destroy();
+});
+
+/** Three connections become readable in one round; whoever serves the first one fails. */
+const defective = `
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { hostNetwork } from "${new URL("../../../src/shared/os/pod-network.ts", import.meta.url).href}";
+import { systemClock } from "${new URL("../../../src/shared/base/clock.ts", import.meta.url).href}";
+const said = [];
+process.on("uncaughtException", ({ message }) => said.push(message));
+const sockets = [];
+const server = createServer((socket) => sockets.push(socket.on("error", () => undefined)));
+await once(server.listen(0, "127.0.0.1"), "listening");
+const destination = { ip: "127.0.0.1", port: server.address().port };
+for (const name of ["first", "second", "third"]) {
+  const connection = await hostNetwork(systemClock).connectTcp({ destination, timeoutMs: 5000 });
+  connection.watch({
+    ready: () => {
+      connection.close();
+      if (name === "first") throw new Error("defect");
+      Promise.resolve().then(() => said.push(name));
+    },
+  });
+}
+while (sockets.length < 3) await systemClock.sleep(5);
+for (const socket of sockets) socket.end("x");
+server.close(() => console.log(said.sort().join(" ")));
+`;
+
+test("a defect on one connection leaves the others of the round their events", () => {
+  const words = ["--input-type=module", "--no-warnings", "-e", defective];
+  const said = execFileSync(process.execPath, words, { encoding: "utf8", timeout: 20_000 });
+  assert.equal(said, "defect second third\n");
 });
