@@ -1,9 +1,9 @@
 /** The program on a thread that is not the main one: a share of a ztunnel's data path. Started by thread-starter.ts. */
 import { parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock } from "../shared/base/clock.ts";
-import { describeError } from "../shared/base/errors.ts";
 import { joinDataPath } from "../ztunnel/threads/member.ts";
 import type { ThreadStart } from "../ztunnel/threads/port.ts";
+import { reportDefects } from "./report-defects.ts";
 
 /** Serves until the main thread says otherwise. */
 export function runOnThread(): void {
@@ -22,11 +22,5 @@ export function runOnThread(): void {
     // Of this thread alone. What it has posted still arrives: Node empties the port before it tells of the end.
     end: (error) => process.exit(error === undefined ? 0 : 1),
   });
-  const report = (thrown: unknown): void =>
-    logger.error("unexpected error", {
-      error: describeError(thrown),
-      stack: thrown instanceof Error ? thrown.stack : undefined,
-    });
-  process.on("uncaughtException", report);
-  process.on("unhandledRejection", report);
+  reportDefects(logger);
 }

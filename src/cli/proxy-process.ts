@@ -7,6 +7,7 @@ import { createLineWriter, type LineWriter } from "../shared/telemetry/line-writ
 import type { LogFormat } from "../shared/telemetry/log-fields.ts";
 import { createLogger, LogFilter } from "../shared/telemetry/logger.ts";
 import type { CommandIo } from "./command.ts";
+import { reportDefects } from "./report-defects.ts";
 
 export const VERSION = "0.1.0";
 
@@ -28,13 +29,7 @@ function surviveDefects(format: LogFormat, lines: LineWriter): void {
     { clock: systemClock, filter: new LogFilter("error"), format, write: lines.write },
     "app",
   );
-  const report = (thrown: unknown): void =>
-    logger.error("unexpected error", {
-      error: describeError(thrown),
-      stack: thrown instanceof Error ? thrown.stack : undefined,
-    });
-  process.on("uncaughtException", report);
-  process.on("unhandledRejection", report);
+  reportDefects(logger);
 }
 
 /**

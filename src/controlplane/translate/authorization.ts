@@ -11,11 +11,11 @@ import type {
   ServiceAccountMatch,
   StringMatch,
 } from "../../shared/model/policy.ts";
+import { isEmptyMatch, matchOf } from "../../shared/model/policy-match.ts";
 import { type Cidr, parseCidr } from "../../shared/net/cidr.ts";
 import type { ObjectOf } from "../../shared/objects/kinds.ts";
 import type { Condition } from "./conditions.ts";
 import { DRY_RUN, parseBoolean } from "./names.ts";
-import { isEmptyMatch, matchOf } from "./policy-parts.ts";
 import type { MeshSettings } from "./settings.ts";
 
 type AuthorizationPolicy = ObjectOf<"AuthorizationPolicy">;

@@ -4,10 +4,10 @@
  */
 import type { Labels } from "../../shared/model/enrollment.ts";
 import type { Policy, PolicyClause, PolicyMatch, PolicyRule } from "../../shared/model/policy.ts";
+import { emptyMatch, matchOf } from "../../shared/model/policy-match.ts";
 import type { ObjectOf } from "../../shared/objects/kinds.ts";
 import { isSubset } from "./label-index.ts";
 import { byAge } from "./objects.ts";
-import { emptyMatch, matchOf } from "./policy-parts.ts";
 
 type PeerAuthentication = ObjectOf<"PeerAuthentication">;
 type Mode = "UNSET" | "DISABLE" | "PERMISSIVE" | "STRICT";

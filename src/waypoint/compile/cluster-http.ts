@@ -7,7 +7,6 @@ import {
   Http1ProtocolOptionsSchema,
   type Http2ProtocolOptions,
   Http2ProtocolOptionsSchema,
-  KeepaliveSettingsSchema,
   UpstreamHttpProtocolOptionsSchema,
 } from "../../shared/wire/gen/envoy/config/core/v3/protocol_pb.js";
 import {
@@ -18,7 +17,7 @@ import {
 } from "../../shared/wire/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import type { UpstreamHttp } from "../model/cluster.ts";
 import { milliseconds, typeOf, unpackAs } from "./cluster-values.ts";
-import { http2Fields, keepaliveFields } from "./http2-fields.ts";
+import { checkKeepalive, http2Fields } from "./http2-fields.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "./notes.ts";
 
 /** Envoy's default, and its limit for streams of a connection upstream. */
@@ -186,14 +185,7 @@ function compileHttp2(
   if (message === undefined) return defaults.http2;
   checkFields(message, Http2ProtocolOptionsSchema, path, notes, http2Fields);
   const keepalive = message.connectionKeepalive;
-  if (keepalive !== undefined)
-    checkFields(
-      keepalive,
-      KeepaliveSettingsSchema,
-      at(path, "connection_keepalive"),
-      notes,
-      keepaliveFields,
-    );
+  checkKeepalive(keepalive, path, notes);
   return {
     maxConcurrentStreams: message.maxConcurrentStreams ?? defaultMaxStreams,
     streamWindowBytes: message.initialStreamWindowSize,

@@ -7,7 +7,6 @@ import {
   Http1ProtocolOptionsSchema,
   Http2ProtocolOptionsSchema,
   HttpProtocolOptionsSchema,
-  KeepaliveSettingsSchema,
   HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores,
 } from "../../shared/wire/gen/envoy/config/core/v3/protocol_pb.js";
 import {
@@ -23,7 +22,7 @@ import {
 import { privateRanges } from "../exchange/internal.ts";
 import type { HttpSettings } from "../model/chain.ts";
 import { milliseconds, typeOf } from "./cluster-values.ts";
-import { http2Fields, keepaliveFields } from "./http2-fields.ts";
+import { checkKeepalive, http2Fields } from "./http2-fields.ts";
 import { at, CompileError, checkFields, item, type Notes, type Path } from "./notes.ts";
 
 const managerFields = {
@@ -264,14 +263,7 @@ function http2(
   if (options !== undefined)
     checkFields(options, Http2ProtocolOptionsSchema, path, notes, serverHttp2Fields);
   const keepalive = options?.connectionKeepalive;
-  if (keepalive !== undefined)
-    checkFields(
-      keepalive,
-      KeepaliveSettingsSchema,
-      at(path, "connection_keepalive"),
-      notes,
-      keepaliveFields,
-    );
+  checkKeepalive(keepalive, path, notes);
   return {
     maxConcurrentStreams: options?.maxConcurrentStreams ?? MAX_STREAMS,
     http2: {

@@ -1,4 +1,9 @@
 /** Fields of HTTP/2 settings that both sides of a proxy take or read past. */
+import {
+  type KeepaliveSettings,
+  KeepaliveSettingsSchema,
+} from "../../shared/wire/gen/envoy/config/core/v3/protocol_pb.js";
+import { at, checkFields, type Notes, type Path } from "./notes.ts";
 
 export const http2Fields = {
   used: [
@@ -21,7 +26,18 @@ export const http2Fields = {
 };
 
 /** Jitter and the extra PING of an idle connection only say when exactly a PING goes. */
-export const keepaliveFields = {
+const keepaliveFields = {
   used: ["interval", "timeout"],
   decorative: ["interval_jitter", "connection_idle_interval"],
 };
+
+/** Refuses what `connection_keepalive` of the settings at `path` cannot mean here. */
+export function checkKeepalive(
+  keepalive: KeepaliveSettings | undefined,
+  path: Path,
+  notes: Notes,
+): void {
+  if (keepalive === undefined) return;
+  const place = at(path, "connection_keepalive");
+  checkFields(keepalive, KeepaliveSettingsSchema, place, notes, keepaliveFields);
+}

@@ -15,6 +15,7 @@ import {
 } from "../../shared/identity/workload-certificate.ts";
 import type { MeshUpdate } from "../../shared/model/mesh-update.ts";
 import type { Policy } from "../../shared/model/policy.ts";
+import { matchOf } from "../../shared/model/policy-match.ts";
 import { type Service, serviceKey, type Workload } from "../../shared/model/workload.ts";
 import { ipOf } from "../../shared/net/ip.ts";
 import type { ZtunnelConfig } from "../config.ts";
@@ -95,25 +96,14 @@ const policy: Policy = {
       clauses: [
         {
           matches: [
-            {
-              namespaces: [],
-              notNamespaces: [],
+            matchOf({
               principals: [
                 {
                   kind: "exact",
                   value: spiffePrincipal({ trustDomain: "cluster.local", ...podInfo("client") }),
                 },
               ],
-              notPrincipals: [],
-              serviceAccounts: [],
-              notServiceAccounts: [],
-              sourceIps: [],
-              notSourceIps: [],
-              destinationIps: [],
-              notDestinationIps: [],
-              destinationPorts: [],
-              notDestinationPorts: [],
-            },
+            }),
           ],
         },
       ],

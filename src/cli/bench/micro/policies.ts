@@ -1,24 +1,10 @@
 /** Judging one connection by the policies that apply to its destination. */
 import type { ConnectionFacts } from "../../../shared/authz/decision.ts";
 import { evaluate } from "../../../shared/authz/evaluate.ts";
-import type { Policy, PolicyMatch } from "../../../shared/model/policy.ts";
+import type { Policy } from "../../../shared/model/policy.ts";
+import { matchOf } from "../../../shared/model/policy-match.ts";
 import { ipOf } from "../../../shared/net/ip.ts";
 import type { MicroCase } from "./measure.ts";
-
-const anything: PolicyMatch = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
-};
 
 /** Each lets one caller in, the last the one who asks. */
 function allowing(count: number): readonly Policy[] {
@@ -34,8 +20,8 @@ function allowing(count: number): readonly Policy[] {
       rules: [
         {
           clauses: [
-            { matches: [{ ...anything, principals: [{ kind: "exact", value }] }] },
-            { matches: [{ ...anything, destinationPorts: [8080] }] },
+            { matches: [matchOf({ principals: [{ kind: "exact", value }] })] },
+            { matches: [matchOf({ destinationPorts: [8080] })] },
           ],
         },
       ],

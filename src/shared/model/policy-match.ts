@@ -1,5 +1,5 @@
-/** Pieces of policies. */
-import type { PolicyMatch } from "../../shared/model/policy.ts";
+/** Matches of policies by what they name. */
+import type { PolicyMatch } from "./policy.ts";
 
 /** All lists empty. Such a match never matches; it stands where an attribute could not be expressed. */
 export const emptyMatch: PolicyMatch = {
