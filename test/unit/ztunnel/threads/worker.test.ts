@@ -1,7 +1,7 @@
 /** Real threads of the program, from its source. */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { threadStarter } from "../../../../src/cli/thread-starter.ts";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { LogFilter } from "../../../../src/shared/telemetry/logger.ts";
@@ -13,8 +13,9 @@ import { threadConfig } from "./pair.ts";
 
 const info = { name: "web", namespace: "shop", serviceAccount: "web" };
 
-function crewOf(threads: number, written: string[] = []): Crew {
-  return new Crew(
+/** Ends with the test, also where that fails. */
+function crewOf(t: TestContext, threads: number, written: string[] = []): Crew {
+  const crew = new Crew(
     {
       config: threadConfig(),
       clock: systemClock,
@@ -28,15 +29,17 @@ function crewOf(threads: number, written: string[] = []): Crew {
     },
     threads,
   );
+  t.after(() => crew.close());
+  return crew;
 }
 
 function openFiles(): number {
   return readdirSync("/proc/self/fd").length;
 }
 
-test("threads start, open and close a pod, and end; no descriptor is left", async () => {
+test("threads start, open and close a pod, and end; no descriptor is left", async (t) => {
   const before = openFiles();
-  const crew = crewOf(2);
+  const crew = crewOf(t, 2);
   await crew.up();
   crew.apply({ addresses: [{ kind: "workload", workload: makeWorkload("web") }] });
   crew.settle();
@@ -51,8 +54,8 @@ test("threads start, open and close a pod, and end; no descriptor is left", asyn
   assert.ok(openFiles() <= before + 2, `${before} at first, ${openFiles()} at the end`);
 });
 
-test("each thread tells of its own work", async () => {
-  const crew = crewOf(1);
+test("each thread tells of its own work", async (t) => {
+  const crew = crewOf(t, 1);
   await crew.up();
   const registry = new Metrics();
   createRuntimeMetrics(registry, { openConnections: 0, takenConnections: 0 }, 2);
@@ -62,15 +65,13 @@ test("each thread tells of its own work", async () => {
     const value = new RegExp(`^${name}_total\\{worker="1"\\} (.+)$`, "m").exec(text)?.[1];
     assert.ok(Number(value) > 0, `${name} is ${value}`);
   }
-  await crew.close();
 });
 
-test("a thread that fails takes the process with it, and its last line is written", async () => {
+test("a thread that fails takes the process with it, and its last line is written", async (t) => {
   const written: string[] = [];
-  const crew = crewOf(1, written);
+  const crew = crewOf(t, 1, written);
   await crew.up();
   crew.apply({ addresses: [{ kind: "workload" }] } as never);
   await assert.rejects(crew.lost, { message: "data-path thread 1 ended: exit code 1" });
   assert.match(written.join(""), /data-path thread cannot go on/);
-  await crew.close();
 });
