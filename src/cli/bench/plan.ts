@@ -1,7 +1,6 @@
 /** Which runs a benchmark makes, in which order. Pure. */
 import {
   type LoadName,
-  loadNames,
   type MeshContent,
   type RunSpec,
   type StackName,
@@ -29,11 +28,6 @@ export interface PlanOptions {
   readonly contents: readonly MeshContent[];
 }
 
-/** Envoy, as it is set up in the waypoint's place, gets stuck under many new connections. */
-const envoyWaypointLoads: ReadonlySet<LoadName> = new Set(
-  loadNames.filter((load) => load !== "connections" && load !== "idle"),
-);
-
 /** What shows how the work spreads over threads. */
 const workersLoads: ReadonlySet<LoadName> = new Set([
   "cold",
@@ -47,7 +41,6 @@ const workersLoads: ReadonlySet<LoadName> = new Set([
 ]);
 
 const loadsOf: Readonly<Partial<Record<StackName, ReadonlySet<LoadName>>>> = {
-  "envoy-waypoint": envoyWaypointLoads,
   "ambit-workers": workersLoads,
 };
 

@@ -45,10 +45,15 @@ function durationMs(text: string | undefined): number {
   return found === null ? Number.NaN : Number(found[1]) * (unitMs[found[2] ?? ""] ?? Number.NaN);
 }
 
+/** What failed, if wrk has counted that; else what it said. */
+function whyNone(text: string): string {
+  return /Socket errors: .*/.exec(text)?.[0] ?? text.trim().slice(0, 200);
+}
+
 /** Throws when the text is not the report of a run that did something. */
 export function parseWrk(text: string): WrkResult {
   const requests = Number(/(\d+) requests in/.exec(text)?.[1]);
-  if (!(requests > 0)) throw new Error(`wrk made no requests: ${text.trim().slice(0, 200)}`);
+  if (!(requests > 0)) throw new Error(`wrk made no requests: ${whyNone(text)}`);
   const percentile = (percent: number): number =>
     durationMs(new RegExp(`^\\s+${percent}%\\s+(\\S+)`, "m").exec(text)?.[1]);
   const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);

@@ -1,6 +1,7 @@
 /**
- * Envoy as a waypoint, with the filters that a plain build has of those the reference configures: HBONE ended, the request
- * routed by header, RBAC by the client's identity, fault, CORS, gRPC statistics, and HBONE again to the pod's node.
+ * Envoy as a waypoint, as istiod configures it (test/golden: limits, keep-alives, timeouts, retries), with those filters that a
+ * plain build has: HBONE ended, the request routed by header, RBAC by the client's identity, fault, CORS, gRPC statistics,
+ * and HBONE again to the pod's node.
  */
 import { BENCH_NAMESPACE, ports } from "../topology.ts";
 import type { CertificateFiles } from "./certificates.ts";
@@ -40,6 +41,7 @@ function tls(
 }
 
 const PRINCIPAL = "io.istio.peer_principal";
+const HASHABLE = "envoy.hashable_string";
 
 function state(key: string, format: string, factory?: string): object {
   return {
@@ -68,18 +70,28 @@ function terminate(certificate: CertificateFiles): object {
           typed("http", "filters.network.http_connection_manager.v3.HttpConnectionManager", {
             stat_prefix: "connect_terminate",
             route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes: [route] }] },
-            http2_protocol_options: { allow_connect: true, max_concurrent_streams: 100 },
+            http2_protocol_options: {
+              allow_connect: true,
+              max_concurrent_streams: 100,
+              connection_keepalive: { interval: "10s", timeout: "20s" },
+            },
+            server_name: "istio-envoy",
+            use_remote_address: false,
+            forward_client_cert_details: "APPEND_FORWARD",
+            set_current_client_cert_details: { subject: true, dns: true, uri: true },
             upgrade_configs: [{ upgrade_type: "CONNECT" }],
             stream_idle_timeout: "0s",
             http_filters: [
               typed("state", "filters.http.set_filter_state.v3.Config", {
                 on_request_headers: [
                   state("envoy.filters.listener.original_dst.local_ip", "%REQ(:AUTHORITY)%"),
+                  state("io.istio.connect_authority", "%REQ(:AUTHORITY)%", HASHABLE),
                   state(
                     "envoy.filters.listener.original_dst.remote_ip",
                     "%DOWNSTREAM_REMOTE_ADDRESS%",
                   ),
-                  state(PRINCIPAL, "%DOWNSTREAM_PEER_URI_SAN%", "envoy.hashable_string"),
+                  state(PRINCIPAL, "%DOWNSTREAM_PEER_URI_SAN%", HASHABLE),
+                  state("io.istio.local_principal", "%DOWNSTREAM_LOCAL_URI_SAN%", HASHABLE),
                 ],
               }),
               typed("router", "filters.http.router.v3.Router"),
@@ -127,6 +139,13 @@ const rules = {
   },
 };
 
+const retries = {
+  retry_on: "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
+  num_retries: 2,
+  retry_host_predicate: [typed("previous", "retry.host.previous_hosts.v3.PreviousHostsPredicate")],
+  host_selection_retry_max_attempts: 5,
+};
+
 function httpManager(target: Served): object {
   const routes = [
     {
@@ -135,7 +154,7 @@ function httpManager(target: Served): object {
     },
     {
       match: { prefix: "/" },
-      route: { cluster: clusterOf(target), timeout: "0s" },
+      route: { cluster: clusterOf(target), timeout: "0s", retry_policy: retries },
       request_headers_to_add: [{ header: { key: "x-via", value: "waypoint" } }],
     },
   ];
@@ -193,6 +212,31 @@ function originate(): object {
   };
 }
 
+/** Envoy's own limit is 1024 of each: inner connections beyond that would wait forever. */
+const UNLIMITED = 4_294_967_295;
+const limits = {
+  circuit_breakers: {
+    thresholds: [
+      {
+        max_connections: UNLIMITED,
+        max_pending_requests: UNLIMITED,
+        max_requests: UNLIMITED,
+        max_retries: UNLIMITED,
+      },
+    ],
+  },
+};
+
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+function httpOptions(options: object): object {
+  return {
+    typed_extension_protocol_options: {
+      [HTTP_OPTIONS]: { "@type": `type.googleapis.com/${HTTP_OPTIONS}`, ...options },
+    },
+  };
+}
+
 function internal(
   name: string,
   listener: string,
@@ -202,6 +246,7 @@ function internal(
   return {
     name,
     type: "STATIC",
+    ...limits,
     transport_socket: typed(
       "internal",
       "transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
@@ -232,19 +277,18 @@ function internal(
 
 const ORIGINAL_DST = "envoy.filters.listener.original_dst";
 
-const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-
 function serverCluster(target: Served, serverIp: string): object {
   const local = `${serverIp}:${target.port}`;
   const metadata = { filter_metadata: { [ORIGINAL_DST]: { local } } };
   const passthrough = [{ kind: { host: {} }, name: ORIGINAL_DST }];
-  const cluster = internal(clusterOf(target), "connect_originate", { metadata }, passthrough);
-  if (target.protocol !== "http2") return cluster;
-  const options = {
-    "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
-    explicit_http_config: { http2_protocol_options: {} },
+  const cluster = {
+    ...internal(clusterOf(target), "connect_originate", { metadata }, passthrough),
+    connect_timeout: "10s",
+    lb_policy: "LEAST_REQUEST",
+    common_lb_config: { healthy_panic_threshold: {} },
   };
-  return { ...cluster, typed_extension_protocol_options: { [HTTP_OPTIONS]: options } };
+  if (target.protocol !== "http2") return cluster;
+  return { ...cluster, ...httpOptions({ explicit_http_config: { http2_protocol_options: {} } }) };
 }
 
 /** Bootstrap of the Envoy in the waypoint's pod; `serverIp` is the server's pod. */
@@ -252,26 +296,37 @@ export function waypointBootstrap(certificate: CertificateFiles, serverIp: strin
   return {
     admin: { address: { socket_address: { address: "127.0.0.1", port_value: 15000 } } },
     bootstrap_extensions: [
-      typed("internal_listener", "bootstrap.internal_listener.v3.InternalListener"),
+      typed("internal_listener", "bootstrap.internal_listener.v3.InternalListener", {
+        buffer_size_kb: 64,
+      }),
     ],
     static_resources: {
       listeners: [terminate(certificate), main(), originate()],
       clusters: [
-        internal("main_internal", "main_internal", {}, []),
+        {
+          ...internal("main_internal", "main_internal", {}, []),
+          ...httpOptions({
+            common_http_protocol_options: { idle_timeout: "300s" },
+            use_downstream_protocol_config: {
+              http_protocol_options: {},
+              http2_protocol_options: {},
+            },
+          }),
+        },
         ...served.map((target) => serverCluster(target, serverIp)),
         {
           name: "connect_originate",
           type: "ORIGINAL_DST",
           lb_policy: "CLUSTER_PROVIDED",
           connect_timeout: "10s",
+          cleanup_interval: "60s",
+          ...limits,
           original_dst_lb_config: { upstream_port_override: 15008 },
           transport_socket: tls(certificate, "UpstreamTlsContext"),
-          typed_extension_protocol_options: {
-            [HTTP_OPTIONS]: {
-              "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
-              explicit_http_config: { http2_protocol_options: { allow_connect: true } },
-            },
-          },
+          ...httpOptions({
+            common_http_protocol_options: { idle_timeout: "3600s" },
+            explicit_http_config: { http2_protocol_options: { allow_connect: true } },
+          }),
         },
       ],
     },

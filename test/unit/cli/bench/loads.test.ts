@@ -38,6 +38,9 @@ test("wrk's report is read in milliseconds, with every kind of failure", () => {
     failed: 7,
   });
   assert.throws(() => parseWrk("unable to connect"), /made no requests: unable to connect/);
+  const failed =
+    "  0 requests in 2.10s, 0.00B read\n  Socket errors: connect 0, read 4192, write 0, timeout 0\n";
+  assert.throws(() => parseWrk(failed), /no requests: Socket errors: .* read 4192, .* timeout 0$/);
 });
 
 test("wrk is given its script and headers", () => {

@@ -36,10 +36,10 @@ test("loads beside the chief ones take part in the first rounds only", () => {
   );
 });
 
-test("Envoy in the waypoint's place gets the loads that it answers", () => {
-  const stacks = [{ stack: "envoy-waypoint", variant: "", program: [] }] as const;
-  const [run] = planRuns({ ...options, stacks, loads: ["bulk-1", "http-32", "connections"] });
-  assert.deepEqual(run?.loads, ["bulk-1", "http-32"]);
+test("a stack of its own purpose gets the loads that show it", () => {
+  const stacks = [{ stack: "ambit-workers", variant: "", program: [] }] as const;
+  const [run] = planRuns({ ...options, stacks, loads: ["bulk-1", "http2", "connections"] });
+  assert.deepEqual(run?.loads, ["bulk-1", "connections"]);
 });
 
 test("larger meshes get their few loads as far as these are wanted", () => {
