@@ -1,6 +1,4 @@
 /** `ambit bench`: what the mesh costs on this machine, against none, against sidecars, and against the reference. */
-import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
 import { Argument, Command, Option } from "commander";
 import { systemClock } from "../shared/base/clock.ts";
 import { describeError } from "../shared/base/errors.ts";
@@ -18,12 +16,11 @@ import {
   quickScope,
 } from "./bench/options.ts";
 import { type RunOutcome, runPlan } from "./bench/outside.ts";
-import { type PlanOptions, parseContent, planRuns, type StackChoice } from "./bench/plan.ts";
+import { type PlanOptions, planRuns, type StackChoice } from "./bench/plan.ts";
 import { callOf, commandOf } from "./bench/report/commands.ts";
-import { renderHtml } from "./bench/report/html.ts";
+import { prepareFolder, readReport, writeReport, writeViews } from "./bench/report/files.ts";
 import { microTable } from "./bench/report/micro.ts";
 import type { Report } from "./bench/report/report.ts";
-import { renderSummary } from "./bench/report/summary.ts";
 import { renderTable } from "./bench/report/table.ts";
 import { renderVersions } from "./bench/report/versions.ts";
 import { loadNames, type RunSpec, stackNames } from "./bench/spec.ts";
@@ -74,24 +71,23 @@ function scopeOf({ quick }: BenchOptions): typeof fullScope {
   return quick === true ? quickScope : fullScope;
 }
 
+/** Who names loads or stacks wants these and nothing beside them. */
+function isPart({ loads, stacks }: BenchOptions): boolean {
+  return loads !== undefined || stacks !== undefined;
+}
+
 function planOptions(options: BenchOptions, stacks: readonly StackChoice[]): PlanOptions {
   const scope = scopeOf(options);
-  const { sideRounds, warmUpMs, idleConnections } = scope;
-  // Who names loads or stacks wants these and nothing beside them.
-  const isPart = options.loads !== undefined || options.stacks !== undefined;
   const rounds = options.rounds ?? scope.rounds;
   return {
+    ...scope,
     own: ownProgram(),
     stacks,
     loads: options.loads ?? scope.loads,
     rounds,
-    sideRounds: options.loads === undefined ? Math.min(rounds, sideRounds) : rounds,
+    sideRounds: options.loads === undefined ? Math.min(rounds, scope.sideRounds) : rounds,
     seconds: options.seconds ?? scope.seconds,
-    warmUpMs,
-    idleConnections,
-    contents:
-      options.contents ??
-      (isPart ? [] : scope.contents.flatMap((text) => parseContent(text) ?? [])),
+    contents: options.contents ?? (isPart(options) ? [] : scope.contents),
   };
 }
 
@@ -135,24 +131,6 @@ async function compareVersions(io: CommandIo, options: BenchOptions, ref: string
   }
 }
 
-/** Step by step: `recursive` of Node never returns below /proc. */
-function makeFolders(folder: string): void {
-  if (existsSync(folder)) return;
-  makeFolders(dirname(folder));
-  mkdirSync(folder);
-}
-
-/** Made at once: a folder that cannot be written should not be found out after half an hour. */
-function prepareFolder(folder: string): void {
-  try {
-    makeFolders(resolve(folder));
-    accessSync(folder, constants.W_OK);
-  } catch (thrown) {
-    const text = `Cannot write reports to "${folder}": ${describeError(thrown)}; --out names another folder`;
-    throw new CommandFailure(text, { cause: thrown });
-  }
-}
-
 async function measureAll(io: CommandIo, options: BenchOptions): Promise<void> {
   prepareFolder(options.out);
   const startedMs = systemClock.monotonicMs();
@@ -162,7 +140,6 @@ async function measureAll(io: CommandIo, options: BenchOptions): Promise<void> {
   const call = callOf(io.env);
   const environment = describeEnvironment(peersOf(io));
   const outcome = await runPlan(io, kind, planRuns(plan));
-  const isPart = options.loads !== undefined || options.stacks !== undefined;
   const report: Report = {
     takenAt: environment.takenAt,
     command: commandOf(
@@ -178,19 +155,26 @@ async function measureAll(io: CommandIo, options: BenchOptions): Promise<void> {
     idleConnections: plan.idleConnections,
     tookSeconds: Math.round((systemClock.monotonicMs() - startedMs) / 1_000),
     stacks: summarize(outcome.results),
-    micro: isPart ? [] : runMicro(options.quick === true ? "quick" : "full"),
+    micro: isPart(options) ? [] : runMicro(options.quick === true ? "quick" : "full"),
     absent: [...absent, ...outcome.absent],
     results: outcome.results,
   };
-  writeFileSync(join(options.out, "report.json"), `${JSON.stringify(report, undefined, 2)}\n`);
-  writeFileSync(join(options.out, "report.html"), renderHtml(report));
-  writeFileSync(join(options.out, "summary.md"), renderSummary(report));
+  writeReport(options.out, report);
   io.stdout(renderTable(report));
-  io.stderr(`ambit bench: ${join(options.out, "report.json")} and report.html are written\n`);
+  io.stderr(`ambit bench: report.json, report.html and summary.md are in ${options.out}\n`);
+}
+
+/** A report as it is shown by this version, without measuring anything. */
+function showAgain(io: CommandIo, { out }: BenchOptions, file: string): void {
+  const report = readReport(file);
+  prepareFolder(out);
+  writeViews(out, report);
+  io.stdout(renderTable(report));
+  io.stderr(`ambit bench: report.html and summary.md are in ${out}\n`);
 }
 
 async function run(io: CommandIo, part: string | undefined, options: BenchOptions): Promise<void> {
-  const { compare, inside, grpcServer, grpcClient } = options;
+  const { compare, from, inside, grpcServer, grpcClient } = options;
   if (part === "micro") io.stdout(microTable(runMicro("full")));
   else if (inside !== undefined) process.send?.(await measureInside(JSON.parse(inside) as RunSpec));
   else if (grpcServer !== undefined) await serveGrpc(grpcServer);
@@ -198,6 +182,7 @@ async function run(io: CommandIo, part: string | undefined, options: BenchOption
     io.stdout(
       `${JSON.stringify(await driveGrpc(JSON.parse(grpcClient) as GrpcWork, io.stdout))}\n`,
     );
+  else if (from !== undefined) showAgain(io, options, from);
   else if (compare !== undefined) await compareVersions(io, options, compare);
   else await measureAll(io, options);
 }
@@ -232,6 +217,10 @@ export function build(io: CommandIo): Command {
     .option(
       "--compare <git ref>",
       "ambit as it was then beside ambit as it is now, and nothing else",
+    )
+    .option(
+      "--from <report.json>",
+      "show a report again, as table, page and summary, without measuring",
     )
     .option("--out <folder>", "where the reports go", "bench")
     .addOption(new Option("--inside <spec>").hideHelp())

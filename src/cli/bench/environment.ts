@@ -1,6 +1,7 @@
 /** What a reader must know to judge the numbers: machine, kernel, versions, load before the start. */
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, release, totalmem } from "node:os";
+import { basename } from "node:path";
 
 export interface Environment {
   /** UTC, to the second. */
@@ -35,7 +36,9 @@ export function describeEnvironment(peers: readonly Call[]): Environment {
     node: process.version,
     openssl: process.versions.openssl,
     loadBefore: loadavg()[0] ?? Number.NaN,
-    tools: [...tools, ...peers].map(([command, ...args]) => firstLine(command, args)),
+    tools: [...tools, ...peers].map(([command, ...args]) =>
+      versionLine(command, firstLine(command, args)),
+    ),
   };
 }
 
@@ -48,4 +51,11 @@ function firstLine(command: string, args: readonly string[]): string {
   } catch {
     return `${command}: unknown version`;
   }
+}
+
+/** What a program says of itself, under its name and without the folder in which it lies here. */
+export function versionLine(command: string, line: string): string {
+  const name = basename(command);
+  const text = line.replaceAll(command, name);
+  return text.includes(name) ? text : `${name}: ${text}`;
 }

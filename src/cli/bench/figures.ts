@@ -2,7 +2,7 @@
 import type { MeshContent, RunResult, Sample, StackName, Unit } from "./spec.ts";
 
 export interface Figure {
-  readonly load: string;
+  readonly load: Sample["load"];
   readonly figure: string;
   readonly unit: Unit;
   /** One a round, in order of size. */

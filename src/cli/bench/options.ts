@@ -1,6 +1,6 @@
 /** The words of `ambit bench`'s command line. */
 import { InvalidArgumentError } from "commander";
-import { parseContent } from "./plan.ts";
+import { parseContent, type Scope } from "./plan.ts";
 import { type LoadName, loadNames, type MeshContent, type StackName, stackNames } from "./spec.ts";
 
 export interface BenchOptions {
@@ -12,6 +12,8 @@ export interface BenchOptions {
   readonly contents?: readonly MeshContent[];
   readonly out: string;
   readonly compare?: string;
+  /** A report.json that is shown again. */
+  readonly from?: string;
   /** A run inside its sandbox, as JSON. */
   readonly inside?: string;
   /** Port. */
@@ -51,18 +53,12 @@ export function contentsOf(text: string): readonly MeshContent[] {
 }
 
 /** What a benchmark does that was not told otherwise. */
-interface Scope {
+interface DefaultScope extends Scope {
   readonly stacks: readonly StackName[];
-  readonly loads: readonly LoadName[];
-  readonly rounds: number;
-  readonly sideRounds: number;
-  readonly seconds: number;
-  readonly warmUpMs: number;
-  readonly idleConnections: number;
-  readonly contents: readonly string[];
 }
 
-export const quickScope: Scope = {
+/** Of `--quick`. */
+export const quickScope: DefaultScope = {
   stacks: stackNames.filter((name) => name !== "ambit-workers"),
   loads: [
     "cold",
@@ -81,10 +77,10 @@ export const quickScope: Scope = {
   seconds: 1,
   warmUpMs: 300,
   idleConnections: 1_000,
-  contents: ["10000w"],
+  contents: contentsOf("10000w"),
 };
 
-export const fullScope: Scope = {
+export const fullScope: DefaultScope = {
   stacks: stackNames,
   loads: loadNames,
   rounds: 4,
@@ -92,5 +88,5 @@ export const fullScope: Scope = {
   seconds: 3,
   warmUpMs: 1_000,
   idleConnections: 10_000,
-  contents: ["100p", "10000p", "100w", "10000w", "100000w"],
+  contents: contentsOf("100p,10000p,100w,10000w,100000w"),
 };

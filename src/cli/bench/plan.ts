@@ -1,6 +1,8 @@
 /** Which runs a benchmark makes, in which order. Pure. */
 import {
+  type Effort,
   type LoadName,
+  loadNames,
   type MeshContent,
   type RunSpec,
   type StackName,
@@ -13,40 +15,49 @@ export interface StackChoice {
   readonly program: readonly string[];
 }
 
-export interface PlanOptions {
-  /** The command line of the benchmark itself. */
-  readonly own: readonly string[];
-  readonly stacks: readonly StackChoice[];
+/** How much a benchmark does. */
+export interface Scope extends Effort {
   readonly loads: readonly LoadName[];
   readonly rounds: number;
   /** Loads beside the chief ones take part in so many rounds only. */
   readonly sideRounds: number;
-  readonly seconds: number;
-  readonly warmUpMs: number;
-  readonly idleConnections: number;
   /** Meshes of other sizes, in which ambit is measured by itself. */
   readonly contents: readonly MeshContent[];
 }
 
-/** What shows how the work spreads over threads. */
-const workersLoads: ReadonlySet<LoadName> = new Set([
-  "cold",
-  "bulk-1",
-  "bulk-4",
-  "http-1",
-  "http-32",
-  "http-256",
-  "connections",
-  "beside-bulk",
-]);
+export interface PlanOptions extends Scope {
+  /** The command line of the benchmark itself. */
+  readonly own: readonly string[];
+  readonly stacks: readonly StackChoice[];
+}
 
-const loadsOf: Readonly<Partial<Record<StackName, ReadonlySet<LoadName>>>> = {
-  "ambit-workers": workersLoads,
+/** Stacks that get some loads only. */
+const partial: Readonly<
+  Partial<Record<StackName, { readonly loads: ReadonlySet<LoadName>; readonly reason: string }>>
+> = {
+  direct: {
+    loads: new Set(loadNames.filter((load) => load !== "idle")),
+    reason: "there is no proxy to look at",
+  },
+  "ambit-workers": {
+    loads: new Set([
+      "cold",
+      "bulk-1",
+      "bulk-4",
+      "http-1",
+      "http-32",
+      "http-256",
+      "connections",
+      "beside-bulk",
+    ]),
+    reason: "only what shows how the work spreads over threads",
+  },
 };
 
-function loadsFor(stack: StackName, loads: readonly LoadName[]): readonly LoadName[] {
-  const some = loadsOf[stack];
-  return some === undefined ? loads : loads.filter((load) => some.has(load));
+/** Why a stack never gets a load; undefined: it does. */
+export function whyLeftOut(stack: StackName, load: LoadName): string | undefined {
+  const some = partial[stack];
+  return some === undefined || some.loads.has(load) ? undefined : some.reason;
 }
 
 /** What says less, or takes long and varies little. */
@@ -58,45 +69,31 @@ const sideLoads: ReadonlySet<LoadName> = new Set([
   "idle",
 ]);
 
-const contentLoads: readonly LoadName[] = ["cold", "http-32", "connections"];
+/** What a larger mesh may change. */
+export const contentLoads: readonly LoadName[] = ["cold", "http-32", "connections"];
 
 /** Round by round through all stacks, in turning order, so that what the machine does meanwhile meets them all alike. */
 export function planRuns(options: PlanOptions): readonly RunSpec[] {
+  const { stacks, own, seconds, warmUpMs, idleConnections } = options;
+  const common = { own, seconds, warmUpMs, idleConnections };
   const runs: RunSpec[] = [];
-  const { stacks } = options;
   for (let round = 0; round < options.rounds; round++) {
-    const loads = options.loads.filter(
+    const wanted = options.loads.filter(
       (load) => round < options.sideRounds || !sideLoads.has(load),
     );
     for (let place = 0; place < stacks.length; place++) {
       const choice = stacks[(place + round) % stacks.length];
       if (choice === undefined) continue;
-      runs.push({
-        ...common(options),
-        ...choice,
-        loads: loadsFor(choice.stack, loads),
-        content: smallMesh,
-      });
+      const loads = wanted.filter((load) => whyLeftOut(choice.stack, load) === undefined);
+      runs.push({ ...common, ...choice, loads, content: smallMesh });
     }
   }
   const ambit = stacks.find(({ stack }) => stack === "ambit");
   if (ambit === undefined) return runs;
+  const loads = contentLoads.filter((load) => options.loads.includes(load));
   for (const content of options.contents)
-    runs.push({
-      ...common(options),
-      ...ambit,
-      variant: variantOf(content),
-      loads: contentLoads.filter((load) => options.loads.includes(load)),
-      content,
-    });
+    runs.push({ ...common, ...ambit, variant: variantOf(content), loads, content });
   return runs;
-}
-
-function common(
-  options: PlanOptions,
-): Pick<RunSpec, "own" | "seconds" | "warmUpMs" | "idleConnections"> {
-  const { own, seconds, warmUpMs, idleConnections } = options;
-  return { own, seconds, warmUpMs, idleConnections };
 }
 
 export function variantOf({ policies, workloads }: MeshContent): string {

@@ -14,11 +14,11 @@ export type StackName = (typeof stackNames)[number];
 /** What a reader of the report sees. */
 export const stackTitles: Readonly<Record<StackName, string>> = {
   direct: "no mesh",
-  ambit: "ambit L4: two ztunnels, HBONE, policy, metrics and access log on",
-  "ambit-workers": "ambit L4 with two data-path threads a ztunnel, however many CPUs there are",
-  "ambit-waypoint": "ambit L4 and L7: the same with a waypoint between",
-  "envoy-waypoint": "ambit L4 with Envoy, one worker, in the waypoint's place",
-  sidecars: "sidecars: an Envoy beside each pod, mutual TLS 1.3, HTTP filters, access log, RBAC",
+  ambit: "L4: two ztunnels, HBONE, policy, metrics and access log on",
+  "ambit-workers": "L4 with two data-path threads a ztunnel, however many CPUs there are",
+  "ambit-waypoint": "L4 and L7: the same with a waypoint between",
+  "envoy-waypoint": "ambit's L4 with Envoy, one worker, in the waypoint's place",
+  sidecars: "an Envoy of two workers beside each pod, mutual TLS 1.3, HTTP filters, access log, RBAC",
   ztunnel: "Istio's ztunnel (ZTUNNEL_BIN) in ambit's place",
 };
 
@@ -62,6 +62,22 @@ export const loadTitles: Readonly<Record<LoadName, string>> = {
   idle: "connections that were used once and now are idle",
 };
 
+/** What is looked at beside the loads. */
+export const besideNames = ["memory", "start", "push"] as const;
+export type BesideName = (typeof besideNames)[number];
+
+const besideTitles: Readonly<Record<BesideName, string>> = {
+  memory: "resident memory; the data path is all proxies on the way",
+  start:
+    "from the first process to an answer through the mesh; with ambit's control plane a second more, to settle",
+  push: "from a policy's file, written or removed, to the first connection that is treated accordingly",
+};
+
+/** What a load does, or what is looked at beside the loads. */
+export function titleOf(name: LoadName | BesideName): string {
+  return { ...loadTitles, ...besideTitles }[name];
+}
+
 /** The state that ztunnels hold besides what the world needs. */
 export interface MeshContent {
   readonly policies: number;
@@ -70,8 +86,16 @@ export interface MeshContent {
 
 export const smallMesh: MeshContent = { policies: 1, workloads: 0 };
 
+/** How long and how much each load works. */
+export interface Effort {
+  readonly seconds: number;
+  /** Each load runs so long before it is measured. */
+  readonly warmUpMs: number;
+  readonly idleConnections: number;
+}
+
 /** One stack brought up once, and what is done to it. */
-export interface RunSpec {
+export interface RunSpec extends Effort {
   readonly stack: StackName;
   /** Stands beside the name when one stack is measured in several forms: a version, a mesh's size. */
   readonly variant: string;
@@ -80,10 +104,6 @@ export interface RunSpec {
   /** That of this benchmark, whose parts are processes of their own. */
   readonly own: readonly string[];
   readonly loads: readonly LoadName[];
-  readonly seconds: number;
-  /** Each load runs so long before it is measured. */
-  readonly warmUpMs: number;
-  readonly idleConnections: number;
   readonly content: MeshContent;
 }
 
@@ -105,7 +125,7 @@ export type Unit =
 
 /** One measured number: a load, what of it, and how much. */
 export interface Sample {
-  readonly load: LoadName | "memory" | "start" | "push";
+  readonly load: LoadName | BesideName;
   readonly figure: string;
   readonly unit: Unit;
   readonly value: number;

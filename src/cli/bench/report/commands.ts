@@ -1,6 +1,7 @@
 /** How what a report shows is measured again. Pure. */
-import { formatContent } from "../plan.ts";
-import { loadNames, type MeshContent, type StackName } from "../spec.ts";
+import { quickScope } from "../options.ts";
+import { contentLoads, formatContent } from "../plan.ts";
+import type { BesideName, LoadName, MeshContent, StackName } from "../spec.ts";
 import type { Report } from "./report.ts";
 
 /** How the program was called: `npm run bench --` from a checkout, whose script says so, else `ambit bench`. */
@@ -25,26 +26,28 @@ function stacksOf({ stacks }: Report): readonly StackName[] {
 }
 
 /** For the figures of one load, or of what is looked at beside all loads. */
-export function commandForLoad(report: Report, load: string): string {
+export function commandForLoad(report: Report, load: LoadName | BesideName): string {
+  // Memory grows with all that came before.
+  if (load === "memory") return report.command;
   const stacks = stacksOf(report);
-  const known = loadNames.find((name) => name === load);
-  return commandOf(
-    report.call,
-    [
-      `--stacks ${stacks.join(",")}`,
-      // Memory grows with what came before.
-      ...(known === undefined || known === "cold" ? [] : [`--loads cold,${known}`]),
-      `--rounds ${report.rounds}`,
-      `--seconds ${report.secondsPerLoad}`,
-    ],
-    stacks,
-  );
+  const before = load === "cold" || load === "start" || load === "push" ? "" : `,${load}`;
+  const words = [`--stacks ${stacks.join(",")}`, `--loads cold${before}`, ...effortOf(report)];
+  return commandOf(report.call, words, stacks);
+}
+
+function effortOf({ warmUpMs, rounds, secondsPerLoad }: Report): readonly string[] {
+  return [
+    // Nothing else gives the shorter warm-up and the fewer idle connections.
+    ...(warmUpMs === quickScope.warmUpMs ? ["--quick"] : []),
+    `--rounds ${rounds}`,
+    `--seconds ${secondsPerLoad}`,
+  ];
 }
 
 export function commandForContents(report: Report, contents: readonly MeshContent[]): string {
-  const list = contents.map(formatContent).join(",");
-  const loads = "--loads cold,http-32,connections";
-  return commandOf(report.call, ["--stacks ambit", loads, `--contents ${list}`], []);
+  const loads = `--loads ${contentLoads.join(",")}`;
+  const list = `--contents ${contents.map(formatContent).join(",")}`;
+  return commandOf(report.call, ["--stacks ambit", loads, list, ...effortOf(report)], []);
 }
 
 export function commandForMicro(report: Report): string {

@@ -1,6 +1,9 @@
 /** Figures that follow from others. Pure. */
 import { type Figure, labelOf, type StackFigures } from "../figures.ts";
-import type { MeshContent } from "../spec.ts";
+import { whyLeftOut } from "../plan.ts";
+import { loadNames, type MeshContent, smallMesh } from "../spec.ts";
+import type { Report } from "./report.ts";
+import { formatValue } from "./text.ts";
 
 export function findFigure(
   stack: StackFigures | undefined,
@@ -8,6 +11,23 @@ export function findFigure(
   figure: string,
 ): Figure | undefined {
   return stack?.figures.find((each) => each.load === load && each.figure === figure);
+}
+
+/** What was not measured, and why: what failed or was not here, and loads that a stack never gets. */
+export function absentOf({ stacks, absent }: Report): Report["absent"] {
+  const main = mainStacks(stacks);
+  const measured = loadNames.filter((load) => main.some((stack) => hasLoad(stack, load)));
+  const leftOut = main.flatMap((stack) => {
+    const loads = measured.filter((load) => whyLeftOut(stack.stack, load) !== undefined);
+    const [first] = loads;
+    const reason = first === undefined ? undefined : whyLeftOut(stack.stack, first);
+    return reason === undefined ? [] : [{ what: `${labelOf(stack)}: ${loads.join(", ")}`, reason }];
+  });
+  return [...absent, ...leftOut];
+}
+
+export function hasLoad({ figures }: StackFigures, load: string): boolean {
+  return figures.some((figure) => figure.load === load);
 }
 
 /** The columns in which Istio publishes the cost of a mesh: for 1000 requests a second of 1 KB. */
@@ -32,6 +52,20 @@ export function costColumns(stack: StackFigures): CostColumns | undefined {
   return { vcpu: fastCpu.median / 1_000, memoryMb: loaded.median, atRate: false };
 }
 
+export const costHead = ["all proxies on the way", "vCPU", "MB", ""] as const;
+
+export function costRows(stacks: readonly StackFigures[]): readonly (readonly string[])[] {
+  return stacks.flatMap((stack) => {
+    const cost = costColumns(stack);
+    if (cost === undefined) return [];
+    const { vcpu, memoryMb, atRate } = cost;
+    const how = atRate
+      ? ""
+      : "reckoned from http-32 as fast as it goes, which takes less a request";
+    return [[labelOf(stack), vcpu.toFixed(3), formatValue(memoryMb), how]];
+  });
+}
+
 /** ambit in a mesh of another size. */
 export interface SizedStack {
   readonly content: MeshContent;
@@ -45,8 +79,21 @@ export function sizedStacks(stacks: readonly StackFigures[]): readonly SizedStac
   );
   const small = stacks.find(({ stack, variant }) => stack === "ambit" && variant === "");
   if (sized.length === 0 || small === undefined) return sized;
-  return [{ content: { policies: 1, workloads: 0 }, stack: small }, ...sized];
+  return [{ content: smallMesh, stack: small }, ...sized];
 }
+
+/** Figures that a larger mesh may change. */
+export const contentFigures: readonly (readonly [load: string, figure: string])[] = [
+  ["start", "ready"],
+  ["http-32", "rate"],
+  ["http-32", "CPU"],
+  ["connections", "rate"],
+  ["connections", "CPU"],
+  ["push", "effect"],
+  ["memory", "one ztunnel, idle"],
+  ["memory", "one controlplane, idle"],
+  ["memory", "one nodeagent, idle"],
+];
 
 /** The stacks that the small mesh was measured with. */
 export function mainStacks(stacks: readonly StackFigures[]): readonly StackFigures[] {
@@ -55,6 +102,7 @@ export function mainStacks(stacks: readonly StackFigures[]): readonly StackFigur
 
 export interface PerObject {
   readonly label: string;
+  readonly content: MeshContent;
   readonly object: "workload" | "policy";
   /** By role: what each further object costs it. */
   readonly roles: readonly {
@@ -88,6 +136,6 @@ export function costPerObject(stacks: readonly StackFigures[]): readonly PerObje
       ];
     });
     const object = workloads > 0 ? "workload" : "policy";
-    return [{ label: labelOf(stack), object, roles }];
+    return [{ label: labelOf(stack), content, object, roles }];
   });
 }

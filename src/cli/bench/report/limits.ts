@@ -1,7 +1,8 @@
 /** Where the load generator or the servers, and not the stack, may be what is measured. Pure. */
 import type { StackFigures } from "../figures.ts";
-import { FIXED_RATE, type LoadName } from "../spec.ts";
+import { FIXED_RATE, type LoadName, loadNames } from "../spec.ts";
 import { findFigure } from "./derive.ts";
+import { formatValue } from "./text.ts";
 
 /** Each load generator works on one thread. */
 const BUSY_CORES = 0.9;
@@ -9,7 +10,7 @@ const BUSY_CORES = 0.9;
 const NEAR = 0.8;
 const KEPT_PACE = 0.98;
 
-export interface OwnLimit {
+interface OwnLimit {
   readonly load: LoadName;
   readonly figure: "rate" | "throughput";
   /** Without a mesh, on all cores. */
@@ -42,6 +43,19 @@ export function ownLimits(
       },
     ];
   });
+}
+
+export const limitHead = ["at most", "load generator, cores", "servers, cores"] as const;
+
+export function limitRows(stacks: readonly StackFigures[]): readonly (readonly string[])[] {
+  const cores = (value: number | undefined): string =>
+    value === undefined ? "-" : formatValue(value);
+  return ownLimits(stacks, loadNames).map((each) => [
+    each.load,
+    `${formatValue(each.most)} ${each.figure === "rate" ? "1/s" : "Gbit/s"}`,
+    cores(each.generatorCores),
+    cores(each.serverCores),
+  ]);
 }
 
 /** Why a stack's rate or throughput under a load says little about the stack; undefined: nothing speaks against it. */

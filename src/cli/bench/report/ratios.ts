@@ -1,15 +1,17 @@
 /** The ratios that answer "what does it cost me, against what I could have instead". Pure. */
-import { type Comparison, compare, figureKey, labelOf, type StackFigures } from "../figures.ts";
-import type { StackName } from "../spec.ts";
+import { type Comparison, compare, figureKey, type StackFigures } from "../figures.ts";
+import type { Sample, StackName } from "../spec.ts";
+import { moreIsBetter } from "./text.ts";
 
-/** Of the first to the second. */
+/** Of the first to the second: what a mesh costs at all, then what the alternatives to it cost. */
 const pairs: readonly (readonly [StackName, StackName])[] = [
-  ["ambit", "ztunnel"],
-  ["ambit", "sidecars"],
-  ["ambit-waypoint", "envoy-waypoint"],
-  ["ambit-waypoint", "sidecars"],
-  ["ambit-workers", "ambit"],
   ["ambit", "direct"],
+  ["ambit", "sidecars"],
+  ["ambit", "ztunnel"],
+  ["ambit-waypoint", "direct"],
+  ["ambit-waypoint", "sidecars"],
+  ["ambit-waypoint", "envoy-waypoint"],
+  ["ambit-workers", "ambit"],
 ];
 
 const chief: readonly string[] = [
@@ -45,12 +47,15 @@ const chief: readonly string[] = [
 ];
 
 export interface RatioColumn {
-  readonly title: string;
+  readonly of: StackFigures;
+  readonly to: StackFigures;
   readonly byKey: ReadonlyMap<string, Comparison>;
 }
 
 export interface RatioRow {
   readonly key: string;
+  readonly load: Sample["load"];
+  readonly figure: string;
   readonly unit: Comparison["unit"];
 }
 
@@ -67,11 +72,13 @@ export function ratiosOf(stacks: readonly StackFigures[]): Ratios {
     const [one, base] = [find(name), find(baseName)];
     if (one === undefined || base === undefined) return [];
     const byKey = new Map(compare(base, one).map((each) => [each.key, each]));
-    return [{ title: `${labelOf(one)} : ${labelOf(base)}`, byKey }];
+    return [{ of: one, to: base, byKey }];
   });
   const rows = chief.flatMap((key) => {
     const some = columns.find(({ byKey }) => byKey.has(key))?.byKey.get(key);
-    return some === undefined ? [] : [{ key, unit: some.unit }];
+    if (some === undefined) return [];
+    const { load, figure } = some.base;
+    return [{ key, load, figure, unit: some.unit }];
   });
   return { columns, rows };
 }
@@ -80,8 +87,27 @@ export function ratiosOf(stacks: readonly StackFigures[]): Ratios {
 export function formatRatio(comparison: Comparison | undefined, rounds: number): string {
   if (comparison === undefined) return "-";
   const { ratio, beyondNoise } = comparison;
-  const text = ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2);
-  return rounds > 1 && !beyondNoise ? `~${text}` : text;
+  return rounds > 1 && !beyondNoise ? `~${formatTimes(ratio)}` : formatTimes(ratio);
+}
+
+/** From the ratio of one's lowest round to the other's highest, to the other way round; undefined of single rounds. */
+export function formatRatioRange({ base, other }: Comparison): string | undefined {
+  if (base.values.length < 2 || other.values.length < 2 || base.lowest <= 0) return undefined;
+  return `${formatTimes(other.lowest / base.highest)}..${formatTimes(other.highest / base.lowest)}`;
+}
+
+function formatTimes(ratio: number): string {
+  if (ratio >= 100) return ratio.toFixed(0);
+  return ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2);
+}
+
+/** Few rounds can agree by chance: less than this is not called a difference. */
+const LEAST_DIFFERENCE = 0.03;
+
+/** "same" is what noise may explain. */
+export function verdictOf({ unit, ratio, beyondNoise }: Comparison): "better" | "worse" | "same" {
+  if (!beyondNoise || Math.abs(ratio - 1) < LEAST_DIFFERENCE) return "same";
+  return ratio > 1 === moreIsBetter(unit) ? "better" : "worse";
 }
 
 export function isSideFigure({ figure }: { readonly figure: string }): boolean {

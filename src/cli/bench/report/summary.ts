@@ -1,49 +1,55 @@
 /** The chief figures as a page in Markdown, for a report that is kept with the project. Pure. */
-import { figureKey, labelOf } from "../figures.ts";
-import { loadNames, loadTitles, stackTitles } from "../spec.ts";
-import { costColumns, findFigure, mainStacks } from "./derive.ts";
-import { formatRatio, ratiosOf } from "./ratios.ts";
+import { labelOf } from "../figures.ts";
+import { besideNames, loadNames, stackTitles, titleOf } from "../spec.ts";
+import { absentOf, costHead, costRows, findFigure, hasLoad, mainStacks } from "./derive.ts";
+import { formatRatio, type RatioColumn, type RatioRow, ratiosOf, verdictOf } from "./ratios.ts";
 import type { Report } from "./report.ts";
-import { formatFigure, formatValue } from "./text.ts";
+import { arrowOf, formatFigure, formatValue } from "./text.ts";
 
-function row(cells: readonly string[]): string {
+function line(cells: readonly string[]): string {
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 }
 
 function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
-  return [row(head), row(head.map(() => "---")), ...rows.map(row)];
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)];
+}
+
+function titleOfRow({ load, figure, unit }: RatioRow): string {
+  return `${load} ${figure} (${unit} ${arrowOf(unit)})`;
+}
+
+/** Bold where it is worse than the alternative beyond the spread; every mesh is worse than none. */
+function ratioCell({ to, byKey }: RatioColumn, key: string, rounds: number): string {
+  const comparison = byKey.get(key);
+  const text = formatRatio(comparison, rounds);
+  if (comparison === undefined || rounds < 2 || to.stack === "direct") return text;
+  return verdictOf(comparison) === "worse" ? `**${text}**` : text;
 }
 
 export function renderSummary(report: Report): string {
   const { environment, rounds } = report;
   const main = mainStacks(report.stacks);
   const { columns, rows } = ratiosOf(main);
-  const costs = main.flatMap((stack) => {
-    const cost = costColumns(stack);
-    return cost === undefined
-      ? []
-      : [[labelOf(stack), cost.vcpu.toFixed(3), formatValue(cost.memoryMb)]];
-  });
   return [
     "# Report of the benchmark",
     "",
-    `${report.takenAt}; ${environment.cores} x ${environment.cpu}, ${environment.memoryGb} GB, Linux ${environment.kernel}, Node ${environment.node}.`,
+    `${report.takenAt}; ${environment.cores} x ${environment.cpu}, ${environment.memoryGb} GB, Linux ${environment.kernel}, Node ${environment.node}; load before: ${formatValue(environment.loadBefore)}.`,
     `${rounds} rounds of ${report.secondsPerLoad} s a load. Made by \`${report.command}\`; everything is in report.json, drawn in report.html.`,
     "",
     ...[...new Set(main.map(({ stack }) => stack))].map(
       (stack) => `- **${stack}**: ${stackTitles[stack]}`,
     ),
-    ...report.absent.map(({ what, reason }) => `- not measured: ${what}: ${reason}`),
+    ...absentOf(report).map(({ what, reason }) => `- not measured: ${what}: ${reason}`),
     "",
     "## Ratios",
     "",
-    `Of medians${rounds > 1 ? "; `~` where the rounds of both overlap" : ""}.`,
+    `Of medians; ↑ more is better, ↓ less is better${rounds > 1 ? "; `~` where the rounds of both overlap, bold where it is worse than the alternative by more than that" : ""}.`,
     "",
     ...tableOf(
-      ["", ...columns.map(({ title }) => title)],
-      rows.map(({ key, unit }) => [
-        `${key.replace("/", " ")} (${unit})`,
-        ...columns.map(({ byKey }) => formatRatio(byKey.get(key), rounds)),
+      ["", ...columns.map(({ of, to }) => `${labelOf(of)} : ${labelOf(to)}`)],
+      rows.map((row) => [
+        titleOfRow(row),
+        ...columns.map((column) => ratioCell(column, row.key, rounds)),
       ]),
     ),
     "",
@@ -53,22 +59,22 @@ export function renderSummary(report: Report): string {
     "",
     ...tableOf(
       ["", ...main.map(labelOf)],
-      rows.map(({ key, unit }) => [
-        `${key.replace("/", " ")} (${unit})`,
-        ...main.map(({ figures }) => {
-          const found = figures.find((figure) => figureKey(figure) === key);
+      rows.map((row) => [
+        titleOfRow(row),
+        ...main.map((stack) => {
+          const found = findFigure(stack, row.load, row.figure);
           return found === undefined ? "-" : formatFigure(found);
         }),
       ]),
     ),
     "",
-    ...loadNames
-      .filter((load) => main.some((stack) => findFigure(stack, load, "rate")))
-      .map((load) => `- ${load}: ${loadTitles[load]}`),
+    ...[...loadNames, ...besideNames]
+      .filter((load) => main.some((stack) => hasLoad(stack, load)))
+      .map((load) => `- ${load}: ${titleOf(load)}`),
     "",
     "## Cost of 1000 requests a second of 1 KB",
     "",
-    ...tableOf(["all proxies on the way", "vCPU", "MB"], costs),
+    ...tableOf(costHead, costRows(main)),
     "",
   ].join("\n");
 }

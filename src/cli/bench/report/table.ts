@@ -1,8 +1,18 @@
 /** The report for a terminal: ratios first, then what they are ratios of. Pure. */
 import { labelOf, type StackFigures } from "../figures.ts";
-import { type LoadName, loadNames, loadTitles } from "../spec.ts";
-import { costColumns, costPerObject, findFigure, mainStacks, sizedStacks } from "./derive.ts";
-import { limitOf, ownLimits } from "./limits.ts";
+import { besideNames, type LoadName, loadNames, loadTitles } from "../spec.ts";
+import {
+  absentOf,
+  contentFigures,
+  costHead,
+  costPerObject,
+  costRows,
+  findFigure,
+  hasLoad,
+  mainStacks,
+  sizedStacks,
+} from "./derive.ts";
+import { limitHead, limitOf, limitRows } from "./limits.ts";
 import { microTable } from "./micro.ts";
 import { figureNames, formatRatio, ratiosOf } from "./ratios.ts";
 import type { Report } from "./report.ts";
@@ -14,7 +24,7 @@ export function renderTable(report: Report): string {
     headLines(report),
     ratioLines(report, main),
     ...loadNames.map((load) => loadLines(load, main)),
-    ...["memory", "start", "push"].map((load) => besideLines(load, main)),
+    ...besideNames.map((load) => besideLines(load, main)),
     costLines(main),
     limitLines(main),
     pauseLines(main),
@@ -50,9 +60,10 @@ function ratioLines({ rounds }: Report, main: readonly StackFigures[]): readonly
   return [
     `ratios${rounds > 1 ? " (~: the rounds of both overlap)" : ""}`,
     ...alignColumns([
-      ["", ...columns.map(({ title }) => title)],
-      ...rows.map(({ key, unit }) => [
-        `${key.replace("/", " ")} (${unit})`,
+      ["", ...columns.map(({ of }) => `${labelOf(of)} :`)],
+      ["", ...columns.map(({ to }) => labelOf(to))],
+      ...rows.map(({ key, load, figure, unit }) => [
+        `${load} ${figure} (${unit})`,
         ...columns.map(({ byKey }) => formatRatio(byKey.get(key), rounds)),
       ]),
     ]),
@@ -90,7 +101,7 @@ function headOf(name: string, unit: string): string {
 function besideLines(load: string, main: readonly StackFigures[]): readonly string[] {
   const names = figureNames(main, load);
   if (names.length === 0) return [];
-  const stacks = main.filter(({ figures }) => figures.some((figure) => figure.load === load));
+  const stacks = main.filter((stack) => hasLoad(stack, load));
   const rows = names.map((name) => [
     headOf(name, unitOf(main, load, name)),
     ...stacks.map((stack) => {
@@ -102,25 +113,17 @@ function besideLines(load: string, main: readonly StackFigures[]): readonly stri
 }
 
 function costLines(main: readonly StackFigures[]): readonly string[] {
-  const rows = main.flatMap((stack) => {
-    const cost = costColumns(stack);
-    if (cost === undefined) return [];
-    const { vcpu, memoryMb, atRate } = cost;
-    const how = atRate ? "" : "reckoned from the fastest";
-    return [[labelOf(stack), vcpu.toFixed(3), formatValue(memoryMb), how]];
-  });
+  const rows = costRows(main);
   if (rows.length === 0) return [];
   return [
-    "cost of 1000 requests a second of 1 KB, all proxies on the way (the columns of Istio's page)",
-    ...alignColumns([["", "vCPU", "MB", ""], ...rows]),
+    "cost of 1000 requests a second of 1 KB (the columns of Istio's page)",
+    ...alignColumns([costHead, ...rows]),
   ];
 }
 
 function limitLines(main: readonly StackFigures[]): readonly string[] {
-  const limits = ownLimits(main, loadNames);
+  const limits = limitRows(main);
   if (limits.length === 0) return [];
-  const cores = (value: number | undefined): string =>
-    value === undefined ? "-" : formatValue(value);
   const marks = loadNames.flatMap((load) =>
     main.flatMap((stack) => {
       const why = limitOf(stack, main, load);
@@ -129,15 +132,7 @@ function limitLines(main: readonly StackFigures[]): readonly string[] {
   );
   return [
     "what load generators and servers do by themselves (no mesh); what is near it is marked with !",
-    ...alignColumns([
-      ["", "at most", "load generator, cores", "servers, cores"],
-      ...limits.map((each) => [
-        each.load,
-        `${formatValue(each.most)} ${each.figure === "rate" ? "1/s" : "Gbit/s"}`,
-        cores(each.generatorCores),
-        cores(each.serverCores),
-      ]),
-    ]),
+    ...alignColumns([["", ...limitHead], ...limits]),
     ...marks,
   ];
 }
@@ -162,18 +157,6 @@ function pauseLines(main: readonly StackFigures[]): readonly string[] {
   ];
 }
 
-const contentColumns: readonly (readonly [load: string, figure: string])[] = [
-  ["start", "ready"],
-  ["http-32", "rate"],
-  ["http-32", "CPU"],
-  ["connections", "rate"],
-  ["connections", "CPU"],
-  ["push", "effect"],
-  ["memory", "one ztunnel, idle"],
-  ["memory", "one controlplane, idle"],
-  ["memory", "one nodeagent, idle"],
-];
-
 /** ambit in meshes of other sizes, and in the small one. */
 function contentLines(stacks: readonly StackFigures[]): readonly string[] {
   const sized = sizedStacks(stacks);
@@ -184,7 +167,7 @@ function contentLines(stacks: readonly StackFigures[]): readonly string[] {
     ...alignColumns([
       ["policies", ...sized.map(({ content }) => String(content.policies))],
       ["workloads", ...sized.map(({ content }) => String(content.workloads))],
-      ...contentColumns.map(([load, figure]) => [
+      ...contentFigures.map(([load, figure]) => [
         `${load} ${headOf(figure, unitOf(each, load, figure))}`,
         ...sized.map(({ stack }) => {
           const found = findFigure(stack, load, figure);
@@ -211,9 +194,10 @@ function microLines({ micro }: Report): readonly string[] {
   return ["single functions", microTable(micro).trimEnd()];
 }
 
-function endLines({ absent, command, tookSeconds }: Report): readonly string[] {
+function endLines(report: Report): readonly string[] {
+  const { command, tookSeconds } = report;
   return [
-    ...absent.map(({ what, reason }) => `not measured: ${what}: ${reason}`),
+    ...absentOf(report).map(({ what, reason }) => `not measured: ${what}: ${reason}`),
     `took ${tookSeconds} s; again: ${command}`,
   ];
 }

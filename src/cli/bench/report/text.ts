@@ -9,14 +9,25 @@ export function moreIsBetter(unit: Unit): boolean {
 
 export function formatValue(value: number): string {
   if (!Number.isFinite(value)) return "-";
+  if (value >= 10_000) return `${formatValue(value / 1_000)}k`;
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
+/** Whether more (↑) or less (↓) of it is better. */
+export function arrowOf(unit: Unit): string {
+  return moreIsBetter(unit) ? "↑" : "↓";
+}
+
 /** Median, and how far the rounds lie apart. */
-export function formatFigure({ median, lowest, highest, values }: Figure): string {
-  if (values.length < 2) return formatValue(median);
-  return `${formatValue(median)} [${formatValue(lowest)}..${formatValue(highest)}]`;
+export function formatFigure(figure: Figure): string {
+  const range = formatRange(figure);
+  return `${formatValue(figure.median)}${range === undefined ? "" : ` [${range}]`}`;
+}
+
+/** From the lowest to the highest round; undefined of a single one. */
+export function formatRange({ lowest, highest, values }: Figure): string | undefined {
+  return values.length < 2 ? undefined : `${formatValue(lowest)}..${formatValue(highest)}`;
 }
 
 /** The same, shorter: the farther end of the spread in percent of the median. */

@@ -1,16 +1,7 @@
 /** Two versions of ambit side by side: what changed by more than the rounds differ among themselves. Pure. */
 import { type Comparison, compare, labelOf, type StackFigures } from "../figures.ts";
-import { isSideFigure } from "./ratios.ts";
-import { alignColumns, formatFigure, moreIsBetter } from "./text.ts";
-
-/** Few rounds can agree by chance: less than this is not called a change. */
-const LEAST_CHANGE = 0.03;
-
-/** "same" is what noise may explain. */
-export function verdictOf({ unit, ratio, beyondNoise }: Comparison): "better" | "worse" | "same" {
-  if (!beyondNoise || Math.abs(ratio - 1) < LEAST_CHANGE) return "same";
-  return ratio > 1 === moreIsBetter(unit) ? "better" : "worse";
-}
+import { isSideFigure, verdictOf } from "./ratios.ts";
+import { alignColumns, formatFigure } from "./text.ts";
 
 /** Changes first, then all. How busy load generators are is neither good nor bad. */
 export function renderVersions(before: StackFigures, now: StackFigures): string {

@@ -1,40 +1,21 @@
 /** From samples to what a reader sees. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { versionLine } from "../../../../src/cli/bench/environment.ts";
 import { compare, median, summarize } from "../../../../src/cli/bench/figures.ts";
 import { callOf, commandForLoad, commandOf } from "../../../../src/cli/bench/report/commands.ts";
-import { costColumns, costPerObject } from "../../../../src/cli/bench/report/derive.ts";
-import { renderHtml } from "../../../../src/cli/bench/report/html.ts";
+import { absentOf, costColumns, costPerObject } from "../../../../src/cli/bench/report/derive.ts";
 import { limitOf, ownLimits } from "../../../../src/cli/bench/report/limits.ts";
-import { formatRatio, ratiosOf } from "../../../../src/cli/bench/report/ratios.ts";
-import type { Report } from "../../../../src/cli/bench/report/report.ts";
+import {
+  formatRatio,
+  formatRatioRange,
+  ratiosOf,
+} from "../../../../src/cli/bench/report/ratios.ts";
 import { renderSummary } from "../../../../src/cli/bench/report/summary.ts";
 import { renderTable } from "../../../../src/cli/bench/report/table.ts";
 import { alignColumns, formatShort } from "../../../../src/cli/bench/report/text.ts";
 import { renderVersions } from "../../../../src/cli/bench/report/versions.ts";
-import type { MeshContent, RunResult, Sample, Unit } from "../../../../src/cli/bench/spec.ts";
-
-type Given = readonly [load: Sample["load"], figure: string, unit: Unit, value: number];
-
-function result(
-  stack: RunResult["stack"],
-  given: readonly Given[],
-  { variant = "", content }: { variant?: string; content?: MeshContent } = {},
-): RunResult {
-  const samples = given.map(([load, figure, unit, value]) => ({ load, figure, unit, value }));
-  return { stack, variant, ...(content === undefined ? {} : { content }), samples, missing: [] };
-}
-
-function run(stack: RunResult["stack"], rate: number, cpu?: number, variant = ""): RunResult {
-  const more: Given[] =
-    cpu === undefined
-      ? []
-      : [
-          ["http-32", "CPU", "us CPU/request", cpu],
-          ["memory", "data path, loaded", "MB", 150],
-        ];
-  return result(stack, [["http-32", "rate", "1/s", rate], ...more], { variant });
-}
+import { larger, reportOf, result, run } from "./results.ts";
 
 test("rounds become medians with their spread", () => {
   assert.equal(median([3, 1, 2]), 2);
@@ -143,25 +124,6 @@ describe("near the load generator's own limit", () => {
   });
 });
 
-const larger: readonly RunResult[] = [
-  result("ambit", [
-    ["memory", "one ztunnel, idle", "MB", 40],
-    ["memory", "one controlplane, idle", "MB", 100],
-    ["start", "CPU, one controlplane", "ms CPU", 500],
-    ["http-32", "rate", "1/s", 25_000],
-  ]),
-  result(
-    "ambit",
-    [
-      ["memory", "one ztunnel, idle", "MB", 50],
-      ["memory", "one controlplane, idle", "MB", 200],
-      ["start", "CPU, one controlplane", "ms CPU", 1_500],
-      ["http-32", "rate", "1/s", 24_000],
-    ],
-    { variant: "1 policy, 10000 workloads", content: { policies: 1, workloads: 10_000 } },
-  ),
-];
-
 test("what one more workload costs is the difference to the small mesh", () => {
   const [cost] = costPerObject(summarize(larger));
   assert.equal(cost?.object, "workload");
@@ -171,77 +133,62 @@ test("what one more workload costs is the difference to the small mesh", () => {
   ]);
 });
 
-const environment = {
-  takenAt: "2026-11-21T12:00:00Z",
-  cpu: "a <CPU>",
-  cores: 2,
-  memoryGb: 24,
-  kernel: "6.18",
-  node: "v24.0.0",
-  openssl: "3.0",
-  loadBefore: 0.1,
-  tools: ["wrk 4"],
-};
-
-function reportOf(results: readonly RunResult[]): Report {
-  return {
-    takenAt: environment.takenAt,
-    command: "npm run bench",
-    call: "npm run bench --",
-    environment,
-    rounds: 1,
-    secondsPerLoad: 1,
-    warmUpMs: 300,
-    idleConnections: 1_000,
-    tookSeconds: 60,
-    stacks: summarize(results),
-    micro: [
-      { subject: "HPACK", name: "decode", nsPerOperation: [100, 110, 120], bytesPerOperation: 64 },
-    ],
-    absent: [{ what: "ztunnel", reason: "ZTUNNEL_BIN names no binary" }],
-    results,
-  };
-}
-
-test("the table and the page show every stack, the ratios, the cost and what is absent", () => {
-  const results = [run("direct", 50_000), run("ambit", 25_000, 40), run("sidecars", 10_000, 120)];
-  const report = reportOf(results);
-  const table = renderTable(report);
-  assert.match(table, /ambit : sidecars +ambit : direct/);
-  assert.match(table, /http-32 rate \(1\/s\) +2\.50 +0\.50/);
-  assert.match(table, /ambit +25000 +40\.0/);
+test("the table shows every stack, the ratios, the cost and what is absent", () => {
+  const results = [run("direct", 50_000), run("ambit", 25_000, 40), run("sidecars", 5_000, 120)];
+  const table = renderTable(reportOf(results));
+  assert.match(table, /ambit : +ambit :\n +direct +sidecars\n/);
+  assert.match(table, /http-32 rate \(1\/s\) +0\.50 +5\.00/);
+  assert.match(table, /ambit +25\.0k +40\.0/);
   assert.match(table, /ambit +0\.040 +150 +reckoned/);
-  assert.match(table, /http-32 +50000 1\/s/);
+  assert.match(table, /http-32 +50\.0k 1\/s/);
   assert.match(table, /HPACK: decode +110 +100..120 +64/);
   assert.match(table, /not measured: ztunnel: ZTUNNEL_BIN names no binary/);
-  const page = renderHtml(report);
-  assert.match(page, /a &#60;CPU&#62;/);
-  assert.match(page, /HPACK: decode/);
-  // Nothing is fetched.
-  assert.doesNotMatch(page, /https?:\/\/|<script|<link|@import|src=/);
-  assert.equal(page.match(/class="bar sidecars"/g)?.length, 3);
-  const summary = renderSummary(report);
-  assert.match(summary, /\| http-32 rate \(1\/s\) \| 2\.50 \| 0\.50 \|/);
 });
 
-test("every plot and table of the page says how it is measured again", () => {
-  const page = renderHtml(reportOf([run("direct", 50_000), ...larger]));
-  const pictures = (page.match(/<svg |<table>/g) ?? []).length;
-  assert.ok(pictures > 5);
-  assert.equal((page.match(/class="again"/g) ?? []).length, pictures);
-  assert.match(
-    page,
-    /npm run bench -- --stacks ambit --loads cold,http-32,connections --contents 10000w/,
+describe("the summary", () => {
+  const rounds = [
+    ...[20, 22].map((value) => run("ambit", value, 3)),
+    ...[40, 44].map((value) => run("sidecars", value, 4)),
+  ];
+  test("says what is worse, and which way is better", () => {
+    const summary = renderSummary({ ...reportOf(rounds), rounds: 2 });
+    assert.match(summary, /\| http-32 rate \(1\/s ↑\) \| \*\*0\.50\*\* \|/);
+    assert.match(summary, /\| http-32 CPU \(us CPU\/request ↓\) \| 0\.75 \|/);
+    assert.match(summary, /- http-32: 1 KB answers, 32 clients/);
+  });
+  test("judges nothing by one round, and tells reckoned cost from measured", () => {
+    const summary = renderSummary(reportOf([run("ambit", 20, 3), run("sidecars", 40, 4)]));
+    assert.match(summary, /\| http-32 rate \(1\/s ↑\) \| 0\.50 \|/);
+    assert.match(summary, /\| ambit \| 0\.003 \| 150 \| reckoned from http-32/);
+  });
+});
+
+test("loads that a stack never gets are said to be absent where others had them", () => {
+  const report = reportOf([
+    result("ambit", [["connections", "rate", "1/s", 2_000]]),
+    result("envoy-waypoint", [["http-32", "rate", "1/s", 6_000]]),
+  ]);
+  assert.deepEqual(
+    absentOf(report).map(({ what }) => what),
+    ["ztunnel", "envoy-waypoint: connections"],
   );
-  assert.match(page, /npm run bench -- micro/);
 });
 
 describe("commands", () => {
   const report = reportOf([run("ztunnel", 1), run("ambit", 1)]);
-  test("name stacks, loads and effort", () =>
+  const stacks = "ZTUNNEL_BIN=<binary> npm run bench -- --stacks ztunnel,ambit";
+  test("name stacks, loads and effort", () => {
+    const words = "--rounds 1 --seconds 1";
+    assert.equal(commandForLoad(report, "http-32"), `${stacks} --loads cold,http-32 ${words}`);
+    assert.equal(commandForLoad(report, "cold"), `${stacks} --loads cold ${words}`);
+    assert.equal(commandForLoad(report, "push"), `${stacks} --loads cold ${words}`);
+  });
+  test("are those of the whole for memory, which grows with all loads", () =>
+    assert.equal(commandForLoad(report, "memory"), report.command));
+  test("keep the short warm-up of a quick benchmark", () =>
     assert.equal(
-      commandForLoad(report, "http-32"),
-      "ZTUNNEL_BIN=<binary> npm run bench -- --stacks ztunnel,ambit --loads cold,http-32 --rounds 1 --seconds 1",
+      commandForLoad({ ...report, warmUpMs: 300 }, "http-1"),
+      `${stacks} --loads cold,http-1 --quick --rounds 1 --seconds 1`,
     ));
   test("are those of the image outside a checkout", () => {
     assert.equal(callOf({}), "ambit bench");
@@ -254,13 +201,36 @@ describe("commands", () => {
 test("ratios are given for the pairs that were measured", () => {
   const { columns, rows } = ratiosOf(summarize([run("ambit", 20, 1), run("ztunnel", 10, 2)]));
   assert.deepEqual(
-    columns.map(({ title }) => title),
-    ["ambit : ztunnel"],
+    columns.map(({ of, to }) => [of.stack, to.stack]),
+    [["ambit", "ztunnel"]],
   );
   assert.deepEqual(
     rows.map(({ key }) => key),
     ["http-32/rate", "http-32/CPU", "memory/data path, loaded"],
   );
+});
+
+test("the range of a ratio reaches from the worst to the best of both", () => {
+  const [base, other] = summarize([
+    ...[10, 20].map((value) => run("direct", value)),
+    ...[30, 50].map((value) => run("ambit", value)),
+  ]);
+  assert.ok(base && other);
+  const [comparison] = compare(base, other);
+  assert.ok(comparison);
+  assert.equal(formatRatioRange(comparison), "1.50..5.00");
+  const [single] = compare(base, {
+    ...other,
+    figures: summarize([run("ambit", 30)])[0]?.figures ?? [],
+  });
+  assert.ok(single);
+  assert.equal(formatRatioRange(single), undefined);
+});
+
+test("programs say their versions under their names, and not where they lie", () => {
+  assert.equal(versionLine("/opt/x/envoy", "/opt/x/envoy version: 1.40"), "envoy version: 1.40");
+  assert.equal(versionLine("/opt/ztunnel", "BuildInfo{1}"), "ztunnel: BuildInfo{1}");
+  assert.equal(versionLine("wrk", "wrk 4.1"), "wrk 4.1");
 });
 
 test("columns are as wide as their widest cell", () => {
