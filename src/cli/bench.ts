@@ -24,7 +24,7 @@ import type { Report } from "./bench/report/report.ts";
 import { renderTable } from "./bench/report/table.ts";
 import { renderVersions } from "./bench/report/versions.ts";
 import { loadNames, type RunSpec, stackNames } from "./bench/spec.ts";
-import { envoyBinary } from "./bench/stacks/sidecars.ts";
+import { envoyBinary } from "./bench/stacks/envoy.ts";
 import { buildVersion } from "./bench/versions.ts";
 import { CommandFailure, type CommandIo } from "./command.ts";
 import { probeSandbox, SandboxUnavailable } from "./world/sandbox.ts";

@@ -42,6 +42,15 @@ export class Ground {
     ]);
   }
 
+  /** Whether a request of the client to this address is answered. */
+  async answers(host: string, timeoutSeconds: number): Promise<boolean> {
+    const { code } = await this.inClient([
+      ...["curl", "-sfo", "/dev/null"],
+      ...["--max-time", String(timeoutSeconds), `http://${host}:${ports.http}/1k`],
+    ]);
+    return code === 0;
+  }
+
   /** Processes that answer, and those that they started. */
   serverPids(): readonly number[] {
     return this.#servers.flatMap(({ pid }) => [pid, ...childrenOf(pid)]);

@@ -18,7 +18,8 @@ export const stackTitles: Readonly<Record<StackName, string>> = {
   "ambit-workers": "L4 with two data-path threads a ztunnel, however many CPUs there are",
   "ambit-waypoint": "L4 and L7: the same with a waypoint between",
   "envoy-waypoint": "ambit's L4 with Envoy, one worker, in the waypoint's place",
-  sidecars: "an Envoy of two workers beside each pod, mutual TLS 1.3, HTTP filters, access log, RBAC",
+  sidecars:
+    "an Envoy of two workers beside each pod, mutual TLS 1.3, HTTP filters, access log, RBAC",
   ztunnel: "Istio's ztunnel (ZTUNNEL_BIN) in ambit's place",
 };
 

@@ -1,8 +1,9 @@
 /** Loads of iperf3: bytes as fast as they go. */
 import type { LoadName, Sample } from "../spec.ts";
 import { ports } from "../topology.ts";
-import { inClient, type LoadContext, metered, sideSamples } from "./context.ts";
+import { inClient, type LoadContext, metered } from "./context.ts";
 import { iperfCommand, iperfWarmUpCommand, parseIperf } from "./iperf.ts";
+import { sideSamples } from "./samples.ts";
 
 /** About what this kind of machine moves in the time that other loads warm up. */
 const WARM_UP_BYTES_PER_MS = 400_000;
@@ -13,10 +14,10 @@ export async function bulk(
   context: LoadContext,
 ): Promise<readonly Sample[]> {
   const { stack, spec } = context;
+  const target = { host: stack.host, port: ports.bulk, streams };
   const bytes = spec.warmUpMs * WARM_UP_BYTES_PER_MS;
-  if (bytes > 0)
-    await context.ground.inClient(iperfWarmUpCommand(stack.host, ports.bulk, streams, bytes));
-  const command = iperfCommand(stack.host, ports.bulk, streams, spec.seconds);
+  if (bytes > 0) await context.ground.inClient(iperfWarmUpCommand(target, bytes));
+  const command = iperfCommand(target, spec.seconds);
   const { outcome, cost } = await metered(context, async () =>
     parseIperf(await inClient(context, command)),
   );

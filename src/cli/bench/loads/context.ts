@@ -2,7 +2,7 @@
 import { systemClock } from "../../../shared/base/clock.ts";
 import type { Ground } from "../ground.ts";
 import { cpuMs, endedChildrenCpuMs } from "../meter.ts";
-import type { LoadName, RunSpec, Sample, Unit } from "../spec.ts";
+import type { RunSpec } from "../spec.ts";
 import type { Stack } from "../stacks/stack.ts";
 import { ports } from "../topology.ts";
 
@@ -53,42 +53,6 @@ export async function metered<T>(
   const end = beginMeter(context);
   const outcome = await work();
   return { outcome, cost: end() };
-}
-
-/** CPU of the stack for each of so many requests, of all its processes and by role. */
-export function cpuSamples(
-  load: LoadName,
-  cost: Cost,
-  count: number,
-  unit: Extract<Unit, `us CPU/${string}`> = "us CPU/request",
-): readonly Sample[] {
-  if (cost.byRole.length === 0) return [];
-  const sample = (figure: string, ms: number): Sample => ({
-    load,
-    figure,
-    unit,
-    value: (ms * 1_000) / count,
-  });
-  const roles = cost.byRole.length < 2 ? [] : cost.byRole;
-  return [
-    sample("CPU", cost.dataPathMs),
-    ...roles.map(({ name, ms }) => sample(`CPU, ${name}`, ms)),
-  ];
-}
-
-/** How busy those were that are not measured. */
-export function sideSamples(load: LoadName, cost: Cost): readonly Sample[] {
-  const sample = (figure: string, ms: number): Sample => ({
-    load,
-    figure,
-    unit: "cores",
-    value: ms / cost.wallMs,
-  });
-  const { generatorMs, serversMs } = cost;
-  return [
-    ...(generatorMs > 0 ? [sample("load generator", generatorMs)] : []),
-    sample("servers", serversMs),
-  ];
 }
 
 /** Runs a load generator in the client's pod; what it printed. */

@@ -1,14 +1,13 @@
 /** Long gRPC streams: each end is a process of its own, and the message is what is counted. */
 import type { Sample } from "../spec.ts";
 import { ports } from "../topology.ts";
-import { beginMeter, cpuSamples, type LoadContext, sideSamples } from "./context.ts";
+import { beginMeter, type LoadContext } from "./context.ts";
 import type { GrpcOutcome } from "./grpc-peer.ts";
-import { latencySamples } from "./latency.ts";
+import { requestSamples } from "./samples.ts";
 
 const BEGIN_DEADLINE_MS = 10_000;
 
 export async function grpcStreams(context: LoadContext): Promise<readonly Sample[]> {
-  const load = "grpc";
   const { ground, stack, spec } = context;
   await ground.startGrpcServer(spec.own);
   const work = {
@@ -39,12 +38,8 @@ export async function grpcStreams(context: LoadContext): Promise<readonly Sample
     );
     const cost = { ...measured(), generatorMs: ground.cpuMsOf(client) - generatorMs };
     const { messages, tookMs, latency } = JSON.parse(line) as GrpcOutcome;
-    return [
-      { load, figure: "rate", unit: "1/s", value: (messages * 1_000) / tookMs },
-      ...latencySamples(load, latency),
-      ...cpuSamples(load, cost, messages, "us CPU/message"),
-      ...sideSamples(load, cost),
-    ];
+    const perSecond = (messages * 1_000) / tookMs;
+    return requestSamples("grpc", { count: messages, perSecond, latency }, cost, "us CPU/message");
   } finally {
     await client.stop("SIGKILL");
   }

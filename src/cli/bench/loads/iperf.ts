@@ -1,31 +1,22 @@
 /** iperf3: bytes as fast as they go. */
 
-export function iperfCommand(
-  host: string,
-  port: number,
-  streams: number,
-  seconds: number,
-): readonly string[] {
-  return [
-    "iperf3",
-    ...["--client", host, "--port", String(port)],
-    ...["--time", String(seconds), "--parallel", String(streams)],
-    "--json",
-  ];
+interface IperfTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly streams: number;
+}
+
+function client({ host, port, streams }: IperfTarget): readonly string[] {
+  return ["iperf3", "--client", host, "--port", String(port), "--parallel", String(streams)];
+}
+
+export function iperfCommand(target: IperfTarget, seconds: number): readonly string[] {
+  return [...client(target), "--time", String(seconds), "--json"];
 }
 
 /** So many bytes, and an orderly end: its server serves one client at a time. */
-export function iperfWarmUpCommand(
-  host: string,
-  port: number,
-  streams: number,
-  bytes: number,
-): readonly string[] {
-  return [
-    "iperf3",
-    ...["--client", host, "--port", String(port)],
-    ...["--bytes", String(bytes), "--parallel", String(streams)],
-  ];
+export function iperfWarmUpCommand(target: IperfTarget, bytes: number): readonly string[] {
+  return [...client(target), "--bytes", String(bytes)];
 }
 
 export interface IperfResult {

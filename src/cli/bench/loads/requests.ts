@@ -3,19 +3,10 @@ import { writeFileSync } from "node:fs";
 import { systemClock } from "../../../shared/base/clock.ts";
 import type { LoadName, Sample } from "../spec.ts";
 import { ports } from "../topology.ts";
-import {
-  type Cost,
-  cpuSamples,
-  inClient,
-  type LoadContext,
-  metered,
-  sideSamples,
-  url,
-  warmUp,
-} from "./context.ts";
+import { type Cost, inClient, type LoadContext, metered, url, warmUp } from "./context.ts";
 import { iperfCommand, parseIperf } from "./iperf.ts";
-import { latencySamples } from "./latency.ts";
-import { parseWrk, type WrkResult, wrkCommand, wrkEnd } from "./wrk.ts";
+import { type Answered, answerSamples, requestSamples, sideSamples } from "./samples.ts";
+import { parseWrk, wrkCommand, wrkEnd } from "./wrk.ts";
 
 interface Shape {
   readonly connections: number;
@@ -28,7 +19,7 @@ interface Shape {
 const COLD_SECONDS = 1;
 
 interface Measured {
-  readonly outcome: WrkResult;
+  readonly answered: Answered;
   readonly cost: Cost;
 }
 
@@ -47,44 +38,37 @@ async function wrk(
     seconds,
   });
   if (warm) await warmUp(context, command);
-  const measured = await metered(context, async () => parseWrk(await inClient(context, command)));
-  if (measured.outcome.failed > measured.outcome.requests / 100)
-    throw new Error(`${measured.outcome.failed} of ${measured.outcome.requests} requests failed`);
-  return measured;
-}
-
-function rateAndLatency(load: LoadName, outcome: WrkResult): readonly Sample[] {
-  return [
-    { load, figure: "rate", unit: "1/s", value: outcome.perSecond },
-    ...latencySamples(load, outcome),
-  ];
+  const { outcome, cost } = await metered(context, () => inClient(context, command));
+  const answered = parseWrk(outcome);
+  if (answered.failed > answered.count / 100)
+    throw new Error(`${answered.failed} of ${answered.count} requests failed`);
+  return { answered, cost };
 }
 
 export async function requests(
   load: LoadName,
   context: LoadContext,
   shape: Shape,
-  { cold = false }: { readonly cold?: boolean } = {},
 ): Promise<readonly Sample[]> {
-  const seconds = cold ? COLD_SECONDS : context.spec.seconds;
-  const { outcome, cost } = await wrk(context, shape, { seconds, warm: !cold });
-  return [
-    ...rateAndLatency(load, outcome),
-    ...cpuSamples(load, cost, outcome.requests),
-    ...sideSamples(load, cost),
-  ];
+  const { seconds } = context.spec;
+  const { answered, cost } = await wrk(context, shape, { seconds, warm: true });
+  return requestSamples(load, answered, cost);
+}
+
+export async function coldRequests(
+  load: LoadName,
+  context: LoadContext,
+  shape: Shape,
+): Promise<readonly Sample[]> {
+  const { answered, cost } = await wrk(context, shape, { seconds: COLD_SECONDS, warm: false });
+  return requestSamples(load, answered, cost);
 }
 
 export async function connections(context: LoadContext): Promise<readonly Sample[]> {
-  const load = "connections";
   const shape = { connections: 8, headers: ["Connection: close"] };
   const { seconds } = context.spec;
-  const { outcome, cost } = await wrk(context, shape, { seconds, warm: true });
-  return [
-    ...rateAndLatency(load, outcome),
-    ...cpuSamples(load, cost, outcome.requests, "us CPU/connection"),
-    ...sideSamples(load, cost),
-  ];
+  const { answered, cost } = await wrk(context, shape, { seconds, warm: true });
+  return requestSamples("connections", answered, cost, "us CPU/connection");
 }
 
 /** The streams need a moment to grow to their full speed, and are there until the requests have ended. */
@@ -93,16 +77,19 @@ const BULK_FIRST_MS = 500;
 export async function besideBulk(context: LoadContext): Promise<readonly Sample[]> {
   const { stack, spec } = context;
   const load = "beside-bulk";
-  const bulk = inClient(context, iperfCommand(stack.host, ports.bulk, 4, spec.seconds + 1));
+  const bulk = inClient(
+    context,
+    iperfCommand({ host: stack.host, port: ports.bulk, streams: 4 }, spec.seconds + 1),
+  );
   // It is awaited below, and a failure of both is told once.
   bulk.catch(() => undefined);
   await systemClock.sleep(BULK_FIRST_MS);
   // Both kinds have been loads before.
   const options = { seconds: spec.seconds, warm: false };
-  const { outcome, cost } = await wrk(context, { connections: 4 }, options);
+  const { answered, cost } = await wrk(context, { connections: 4 }, options);
   const moved = parseIperf(await bulk);
   return [
-    ...rateAndLatency(load, outcome),
+    ...answerSamples(load, answered),
     { load, figure: "throughput", unit: "Gbit/s", value: moved.gbitPerSecond },
     ...sideSamples(load, cost),
   ];

@@ -4,13 +4,13 @@ import { bulk } from "./bulk.ts";
 import type { LoadContext } from "./context.ts";
 import { grpcStreams } from "./grpc.ts";
 import { idle } from "./idle.ts";
-import { besideBulk, connections, mixedSizes, requests } from "./requests.ts";
+import { besideBulk, coldRequests, connections, mixedSizes, requests } from "./requests.ts";
 import { fixedRate, http2 } from "./streams.ts";
 
 export function runLoad(name: LoadName, context: LoadContext): Promise<readonly Sample[]> {
   switch (name) {
     case "cold":
-      return requests(name, context, { connections: 32 }, { cold: true });
+      return coldRequests(name, context, { connections: 32 });
     case "bulk-1":
       return bulk(name, 1, context);
     case "bulk-4":

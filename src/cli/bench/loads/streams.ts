@@ -5,19 +5,10 @@ import { residentMb } from "../meter.ts";
 import { FIXED_RATE, type LoadName, type Sample } from "../spec.ts";
 import { pidsOf } from "../stacks/stack.ts";
 import { ports } from "../topology.ts";
-import {
-  beginMeter,
-  type Cost,
-  cpuSamples,
-  inClient,
-  type LoadContext,
-  metered,
-  sideSamples,
-  url,
-  warmUp,
-} from "./context.ts";
+import { beginMeter, inClient, type LoadContext, metered, url, warmUp } from "./context.ts";
 import { h2loadCommand, h2loadDurationsMs } from "./h2load.ts";
-import { latencyOf, latencySamples } from "./latency.ts";
+import { latencyOf } from "./latency.ts";
+import { type Answered, requestSamples } from "./samples.ts";
 
 function freshLog({ ground }: LoadContext): string {
   const file = ground.world.path("h2load.log");
@@ -25,18 +16,9 @@ function freshLog({ ground }: LoadContext): string {
   return file;
 }
 
-function figures(
-  load: LoadName,
-  durationsMs: readonly number[],
-  tookMs: number,
-  cost: Cost,
-): readonly Sample[] {
-  return [
-    { load, figure: "rate", unit: "1/s", value: (durationsMs.length * 1_000) / tookMs },
-    ...latencySamples(load, latencyOf(durationsMs)),
-    ...cpuSamples(load, cost, durationsMs.length),
-    ...sideSamples(load, cost),
-  ];
+function answeredIn(tookMs: number, durationsMs: readonly number[]): Answered {
+  const count = durationsMs.length;
+  return { count, perSecond: (count * 1_000) / tookMs, latency: latencyOf(durationsMs) };
 }
 
 /** The clients connect one after the other; nothing is counted until all have, nor while they leave. */
@@ -72,7 +54,7 @@ export async function fixedRate(
   // A generator's time is known only when it has ended.
   const { generatorMs, wallMs } = whole();
   const durations = h2loadDurationsMs(readFileSync(logFile, "utf8"), fromMs, toMs);
-  const samples = figures(load, durations, toMs - fromMs, {
+  const samples = requestSamples(load, answeredIn(toMs - fromMs, durations), {
     ...cost,
     generatorMs: (generatorMs * cost.wallMs) / wallMs,
   });
@@ -82,7 +64,6 @@ export async function fixedRate(
 }
 
 export async function http2(context: LoadContext): Promise<readonly Sample[]> {
-  const load = "http2";
   const logFile = freshLog(context);
   const command = h2loadCommand({
     url: url(context, "/1k", ports.http2),
@@ -96,5 +77,5 @@ export async function http2(context: LoadContext): Promise<readonly Sample[]> {
   rmSync(logFile, { force: true });
   const { cost } = await metered(context, () => inClient(context, command));
   const durations = h2loadDurationsMs(readFileSync(logFile, "utf8"));
-  return figures(load, durations, cost.wallMs, cost);
+  return requestSamples("http2", answeredIn(cost.wallMs, durations), cost);
 }

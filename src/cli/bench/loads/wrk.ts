@@ -1,5 +1,5 @@
 /** wrk: requests over connections that stay open, or a new one for each. */
-import type { Latency } from "./latency.ts";
+import type { Answered } from "./samples.ts";
 
 export interface WrkOptions {
   readonly url: string;
@@ -32,9 +32,7 @@ export function wrkCommand(options: WrkOptions): readonly string[] {
   ];
 }
 
-export interface WrkResult extends Latency {
-  readonly requests: number;
-  readonly perSecond: number;
+export interface WrkResult extends Answered {
   readonly failed: number;
 }
 
@@ -52,20 +50,22 @@ function whyNone(text: string): string {
 
 /** Throws when the text is not the report of a run that did something. */
 export function parseWrk(text: string): WrkResult {
-  const requests = Number(/(\d+) requests in/.exec(text)?.[1]);
-  if (!(requests > 0)) throw new Error(`wrk made no requests: ${whyNone(text)}`);
+  const count = Number(/(\d+) requests in/.exec(text)?.[1]);
+  if (!(count > 0)) throw new Error(`wrk made no requests: ${whyNone(text)}`);
   const percentile = (percent: number): number =>
     durationMs(new RegExp(`^\\s+${percent}%\\s+(\\S+)`, "m").exec(text)?.[1]);
   const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);
   const badStatus = Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
-  const socketErrors = (errors ?? []).slice(1).reduce((sum, count) => sum + Number(count), 0);
+  const socketErrors = (errors ?? []).slice(1).reduce((sum, some) => sum + Number(some), 0);
   return {
-    requests,
+    count,
     perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]),
-    p50Ms: percentile(50),
-    p90Ms: percentile(90),
-    p99Ms: percentile(99),
-    p999Ms: Number(/^\s+99\.9% is (\d+) us/m.exec(text)?.[1]) / 1_000,
+    latency: {
+      p50Ms: percentile(50),
+      p90Ms: percentile(90),
+      p99Ms: percentile(99),
+      p999Ms: Number(/^\s+99\.9% is (\d+) us/m.exec(text)?.[1]) / 1_000,
+    },
     failed: socketErrors + badStatus,
   };
 }

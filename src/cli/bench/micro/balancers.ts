@@ -2,7 +2,7 @@
 import type { Balance } from "../../../waypoint/model/cluster.ts";
 import { Balancer } from "../../../waypoint/upstream/balance/balancer.ts";
 import type { Host, HostSet } from "../../../waypoint/upstream/balance/host.ts";
-import type { MicroCase } from "./measure.ts";
+import { casesOf, type MicroCase, type Work } from "./measure.ts";
 
 const ENDPOINTS = 100;
 
@@ -25,7 +25,7 @@ function hosts(): HostSet<Host> {
   };
 }
 
-function choosing(balance: Balance): () => (times: number) => number {
+function choosing(balance: Balance): () => Work {
   return () => {
     const settings = { balance, panicThresholdPercent: 50, localityWeighted: false };
     const balancer = new Balancer(settings, hosts(), { random: Math.random, nowMs: () => 0 });
@@ -60,8 +60,10 @@ const balances: readonly (readonly [string, Balance])[] = [
   ["Maglev", { kind: "maglev", tableSize: 65_537, byHostname: false }],
 ];
 
-export const balancerCases: readonly MicroCase[] = balances.map(([name, balance]) => ({
-  subject: "balancer",
-  name: `one of ${ENDPOINTS} endpoints by ${name}`,
-  prepare: choosing(balance),
-}));
+export const balancerCases: readonly MicroCase[] = casesOf(
+  "balancer",
+  balances.map(([name, balance]) => [
+    `one of ${ENDPOINTS} endpoints by ${name}`,
+    choosing(balance),
+  ]),
+);

@@ -9,7 +9,7 @@ import {
   putFrameHeader,
 } from "../../../shared/hbone/http2/frames.ts";
 import type { HeaderField } from "../../../shared/hbone/tunnel.ts";
-import type { MicroCase } from "./measure.ts";
+import { casesOf, type MicroCase, type Work } from "./measure.ts";
 
 /** What a ztunnel writes to open a tunnel. */
 const connectFields: readonly HeaderField[] = [
@@ -81,7 +81,7 @@ function frame(type: number, flags: number, streamId: number, payload: Uint8Arra
 }
 
 /** Reads these octets again and again on one session. */
-function reading(octets: Buffer): () => (times: number) => number {
+function reading(octets: Buffer): () => Work {
   return () => {
     const sink = new Counter();
     const limits = { maxFrameBytes: 1 << 20, maxBlockBytes: 65_536, preface: false };
@@ -105,7 +105,7 @@ const heads = frame(
   Buffer.from(new HpackEncoder().encode(connectFields)),
 );
 
-function writing(payloadBytes: number): () => (times: number) => number {
+function writing(payloadBytes: number): () => Work {
   return () => {
     const block = Buffer.alloc(frameHeaderBytes + payloadBytes);
     const payload = Buffer.alloc(payloadBytes, 7);
@@ -119,7 +119,7 @@ function writing(payloadBytes: number): () => (times: number) => number {
   };
 }
 
-function encoding(fields: readonly HeaderField[]): () => (times: number) => number {
+function encoding(fields: readonly HeaderField[]): () => Work {
   return () => {
     const encoder = new HpackEncoder();
     return (times) => {
@@ -130,7 +130,7 @@ function encoding(fields: readonly HeaderField[]): () => (times: number) => numb
   };
 }
 
-function decoding(fields: readonly HeaderField[]): () => (times: number) => number {
+function decoding(fields: readonly HeaderField[]): () => Work {
   return () => {
     const encoder = new HpackEncoder();
     const decoder = new HpackDecoder(65_536);
@@ -148,13 +148,17 @@ function decoding(fields: readonly HeaderField[]): () => (times: number) => numb
 }
 
 export const frameCases: readonly MicroCase[] = [
-  { subject: "frames", name: "read DATA of 1 KB", prepare: reading(smallData) },
-  { subject: "frames", name: "read DATA of 64 KB", prepare: reading(largeData) },
-  { subject: "frames", name: "read WINDOW_UPDATE", prepare: reading(windowUpdate) },
-  { subject: "frames", name: "read HEADERS of a CONNECT", prepare: reading(heads) },
-  { subject: "frames", name: "write DATA of 1 KB, with its copy", prepare: writing(1_024) },
-  { subject: "HPACK", name: "encode a CONNECT", prepare: encoding(connectFields) },
-  { subject: "HPACK", name: "decode a CONNECT", prepare: decoding(connectFields) },
-  { subject: "HPACK", name: "encode a request", prepare: encoding(requestFields) },
-  { subject: "HPACK", name: "decode a request", prepare: decoding(requestFields) },
+  ...casesOf("frames", [
+    ["read DATA of 1 KB", reading(smallData)],
+    ["read DATA of 64 KB", reading(largeData)],
+    ["read WINDOW_UPDATE", reading(windowUpdate)],
+    ["read HEADERS of a CONNECT", reading(heads)],
+    ["write DATA of 1 KB, with its copy", writing(1_024)],
+  ]),
+  ...casesOf("HPACK", [
+    ["encode a CONNECT", encoding(connectFields)],
+    ["decode a CONNECT", decoding(connectFields)],
+    ["encode a request", encoding(requestFields)],
+    ["decode a request", decoding(requestFields)],
+  ]),
 ];

@@ -2,11 +2,22 @@
 import { systemClock } from "../../../shared/base/clock.ts";
 import { median } from "../figures.ts";
 
+/** Does the same so many times. What it returns keeps the work from being left out. */
+export type Work = (times: number) => number;
+
 export interface MicroCase {
   readonly subject: string;
   readonly name: string;
-  /** Makes what is needed; the result does the work so many times. What it returns keeps the work from being left out. */
-  readonly prepare: () => (times: number) => number;
+  /** Makes what is needed. */
+  readonly prepare: () => Work;
+}
+
+/** Cases of one subject, by name. */
+export function casesOf(
+  subject: string,
+  cases: readonly (readonly [name: string, prepare: () => Work])[],
+): readonly MicroCase[] {
+  return cases.map(([name, prepare]) => ({ subject, name, prepare }));
 }
 
 export interface MicroFigure {
@@ -29,7 +40,7 @@ const BATCHES = 61;
 /** Where results go, so that no call is without effect. */
 const sink = { value: 0 };
 
-function timeMs(work: (times: number) => number, times: number): number {
+function timeMs(work: Work, times: number): number {
   const startedMs = systemClock.monotonicMs();
   sink.value += work(times);
   return systemClock.monotonicMs() - startedMs;
@@ -52,7 +63,7 @@ export function measure(subject: MicroCase, effort: MicroEffort): MicroFigure {
 }
 
 /** How many calls fill this time. */
-function timesFor(work: (times: number) => number, wantedMs: number): number {
+function timesFor(work: Work, wantedMs: number): number {
   // The first call may build an index that all others use.
   timeMs(work, 1);
   for (let times = 1; ; times *= 2) {
@@ -62,7 +73,7 @@ function timesFor(work: (times: number) => number, wantedMs: number): number {
 }
 
 /** The heap before and after a few calls. Where a collection came between, it has shrunk, and the batch says nothing. */
-function bytesPerOperation(work: (times: number) => number): number {
+function bytesPerOperation(work: Work): number {
   const grown = (calls: number): number[] => {
     const found: number[] = [];
     for (let batch = 0; batch < BATCHES; batch++) {

@@ -4,7 +4,7 @@ import { evaluate } from "../../../shared/authz/evaluate.ts";
 import type { Policy } from "../../../shared/model/policy.ts";
 import { matchOf } from "../../../shared/model/policy-match.ts";
 import { ipOf } from "../../../shared/net/ip.ts";
-import type { MicroCase } from "./measure.ts";
+import { casesOf, type MicroCase, type Work } from "./measure.ts";
 
 /** Each lets one caller in, the last the one who asks. */
 function allowing(count: number): readonly Policy[] {
@@ -36,7 +36,7 @@ const facts: ConnectionFacts = {
   destinationPort: 8080,
 };
 
-function judging(count: number): () => (times: number) => number {
+function judging(count: number): () => Work {
   return () => {
     const candidates = { policies: allowing(count), unknown: [], refused: [] };
     return (times) => {
@@ -48,8 +48,10 @@ function judging(count: number): () => (times: number) => number {
   };
 }
 
-export const policyCases: readonly MicroCase[] = [1, 100, 10_000].map((count) => ({
-  subject: "policy",
-  name: `judge a connection by ${count} ${count === 1 ? "policy" : "policies"}`,
-  prepare: judging(count),
-}));
+export const policyCases: readonly MicroCase[] = casesOf(
+  "policy",
+  [1, 100, 10_000].map((count) => [
+    `judge a connection by ${count} ${count === 1 ? "policy" : "policies"}`,
+    judging(count),
+  ]),
+);

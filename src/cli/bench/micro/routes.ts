@@ -8,7 +8,7 @@ import type { Route } from "../../../waypoint/model/route.ts";
 import { selectRoute } from "../../../waypoint/routing/select.ts";
 import { routeTable, virtualHost } from "../../../waypoint/routing/table.ts";
 import { decideOutbound, illegalPorts } from "../../../ztunnel/proxy/route.ts";
-import type { MicroCase } from "./measure.ts";
+import { casesOf, type MicroCase, type Work } from "./measure.ts";
 
 const PODS_PER_SERVICE = 5;
 
@@ -70,7 +70,7 @@ function service(index: number): Service {
   };
 }
 
-function deciding(workloads: number): () => (times: number) => number {
+function deciding(workloads: number): () => Work {
   return () => {
     const services = Math.ceil(workloads / PODS_PER_SERVICE);
     const records = Array.from({ length: workloads }, (_, index) => workload(index));
@@ -130,7 +130,7 @@ const head: RequestHead = {
   upgrade: undefined,
 };
 
-function selecting(routes: number): () => (times: number) => number {
+function selecting(routes: number): () => Work {
   return () => {
     const all = Array.from({ length: routes }, (_, index) => route(index));
     const table = routeTable("table", [virtualHost("app", ["app.shop.svc.cluster.local"], all)]);
@@ -146,15 +146,9 @@ function selecting(routes: number): () => (times: number) => number {
   };
 }
 
-export const routeCases: readonly MicroCase[] = [
-  ...[100, 10_000].map((count) => ({
-    subject: "routes",
-    name: `ztunnel: where to, among ${count} workloads`,
-    prepare: deciding(count),
-  })),
-  ...[10, 1_000].map((count) => ({
-    subject: "routes",
-    name: `waypoint: the last of ${count} routes`,
-    prepare: selecting(count),
-  })),
-];
+export const routeCases: readonly MicroCase[] = casesOf("routes", [
+  ["ztunnel: where to, among 100 workloads", deciding(100)],
+  ["ztunnel: where to, among 10000 workloads", deciding(10_000)],
+  ["waypoint: the last of 10 routes", selecting(10)],
+  ["waypoint: the last of 1000 routes", selecting(1_000)],
+]);

@@ -111,6 +111,28 @@ async function startWaypoint(
   return [await openEnvoyWaypoint(ground, waypoint.envoy)];
 }
 
+function principalOf(serviceAccount: string, namespace = BENCH_NAMESPACE): string {
+  return `cluster.local/ns/${namespace}/sa/${serviceAccount}`;
+}
+
+function policy(
+  name: string,
+  action: "ALLOW" | "DENY",
+  principal: string,
+  target: object = {},
+): KubernetesObject {
+  const rules = [{ from: [{ source: { principals: [principal] } }] }];
+  return {
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name, namespace: BENCH_NAMESPACE },
+    spec: { ...target, action, rules },
+  };
+}
+
+/** Of a policy for the waypoint. */
+const forServer = { targetRefs: [{ kind: "Service", group: "", name: "server" }] };
+
 /** The waypoint, a route that matches by header, and a policy for it: what a namespace with L7 needs has at least. */
 const waypointObjects: readonly KubernetesObject[] = [
   {
@@ -141,62 +163,16 @@ const waypointObjects: readonly KubernetesObject[] = [
       ],
     },
   },
-  {
-    apiVersion: "security.istio.io/v1",
-    kind: "AuthorizationPolicy",
-    metadata: { name: "at-waypoint", namespace: BENCH_NAMESPACE },
-    spec: {
-      targetRefs: [{ kind: "Service", group: "", name: "server" }],
-      action: "ALLOW",
-      rules: [
-        {
-          from: [{ source: { principals: [`cluster.local/ns/${BENCH_NAMESPACE}/sa/client`] } }],
-        },
-      ],
-    },
-  },
-  {
-    apiVersion: "security.istio.io/v1",
-    kind: "AuthorizationPolicy",
-    metadata: { name: "from-waypoint", namespace: BENCH_NAMESPACE },
-    spec: {
-      action: "ALLOW",
-      rules: [
-        {
-          from: [
-            { source: { principals: [`cluster.local/ns/${BENCH_NAMESPACE}/sa/${WAYPOINT}`] } },
-          ],
-        },
-      ],
-    },
-  },
+  policy("at-waypoint", "ALLOW", principalOf("client"), forServer),
+  policy("from-waypoint", "ALLOW", principalOf(WAYPOINT)),
 ];
 
 /** One that is looked at for every connection and lets the client in, and others that stand beside it. */
 function policies(count: number): readonly KubernetesObject[] {
-  return Array.from({ length: Math.max(1, count) }, (_, index) => ({
-    apiVersion: "security.istio.io/v1",
-    kind: "AuthorizationPolicy",
-    metadata: { name: `allow-${index}`, namespace: BENCH_NAMESPACE },
-    spec: {
-      action: "ALLOW",
-      rules: [
-        {
-          from: [
-            {
-              source: {
-                principals: [
-                  index === 0
-                    ? `cluster.local/ns/${BENCH_NAMESPACE}/sa/client`
-                    : `cluster.local/ns/other-${index}/sa/client`,
-                ],
-              },
-            },
-          ],
-        },
-      ],
-    },
-  }));
+  return Array.from({ length: Math.max(1, count) }, (_, index) => {
+    const namespace = index === 0 ? BENCH_NAMESPACE : `other-${index}`;
+    return policy(`allow-${index}`, "ALLOW", principalOf("client", namespace));
+  });
 }
 
 function writeMesh(folder: ObjectFolder, { workloads }: MeshContent): void {
@@ -220,19 +196,13 @@ async function untilEnrolled(ground: Ground, folder: ObjectFolder): Promise<void
       const uids = readings.flatMap((reading) =>
         reading.kind === "status" ? reading.status.pods : [],
       );
-      if (wanted.every((uid) => uids.includes(uid)) && (await reaches(ground))) break;
+      if (wanted.every((uid) => uids.includes(uid)) && (await ground.answers(SERVER_IP, 1))) break;
     }
     if (systemClock.monotonicMs() > deadlineMs) throw new Error("the pods did not enter the mesh");
     await systemClock.sleep(50);
   }
   // The last to learn is whoever still sends in plaintext.
   await systemClock.sleep(1_000);
-}
-
-async function reaches(ground: Ground): Promise<boolean> {
-  const url = `http://${SERVER_IP}:${ports.http}/1k`;
-  const { code } = await ground.inClient(["curl", "-sfo", "/dev/null", "--max-time", "1", url]);
-  return code === 0;
 }
 
 /**
@@ -245,18 +215,8 @@ function pushEffectsMs(
   atWaypoint: boolean,
   times: number,
 ): Promise<readonly number[]> {
-  const deny: KubernetesObject = {
-    apiVersion: "security.istio.io/v1",
-    kind: "AuthorizationPolicy",
-    metadata: { name: "deny-client", namespace: BENCH_NAMESPACE },
-    spec: {
-      ...(atWaypoint ? { targetRefs: [{ kind: "Service", group: "", name: "server" }] } : {}),
-      action: "DENY",
-      rules: [
-        { from: [{ source: { principals: [`cluster.local/ns/${BENCH_NAMESPACE}/sa/client`] } }] },
-      ],
-    },
-  };
+  const target = atWaypoint ? forServer : {};
+  const deny = policy("deny-client", "DENY", principalOf("client"), target);
   const change = {
     shutOut: () => folder.write("deny", [deny]),
     letIn: () => folder.remove("deny"),

@@ -4,6 +4,15 @@
  */
 import { ports } from "../topology.ts";
 import type { CertificateFiles } from "./certificates.ts";
+import {
+  admin,
+  httpFilters,
+  httpManager,
+  httpOptions,
+  originalDestination,
+  tlsSocket,
+  typed,
+} from "./envoy-parts.ts";
 
 export const OUTBOUND_PORT = 15001;
 export const INBOUND_PORT = 15006;
@@ -15,114 +24,52 @@ export interface SidecarSide {
   /** SPIFFE identity that the other side must show. */
   readonly peer: string;
   readonly accessLog: string;
-  readonly adminPort: number;
 }
-
-const extension = "type.googleapis.com/envoy.extensions";
 
 function accessLog(path: string): object[] {
-  return [
-    {
-      name: "file",
-      typed_config: { "@type": `${extension}.access_loggers.file.v3.FileAccessLog`, path },
-    },
-  ];
+  return [typed("file", "access_loggers.file.v3.FileAccessLog", { path })];
 }
 
-function rbacRules(peer: string | undefined): object {
-  const principal =
-    peer === undefined ? { any: true } : { authenticated: { principal_name: { exact: peer } } };
+function rbacRules(peer: string): object {
+  const principal = { authenticated: { principal_name: { exact: peer } } };
   return {
     action: "ALLOW",
     policies: { bench: { permissions: [{ any: true }], principals: [principal] } },
   };
 }
 
-function httpFilters(peer: string | undefined): object[] {
-  const filter = (name: string, type: string, config: object = {}): object => ({
-    name,
-    typed_config: { "@type": `${extension}.filters.http.${type}`, ...config },
-  });
-  return [
-    ...(peer === undefined ? [] : [filter("rbac", "rbac.v3.RBAC", { rules: rbacRules(peer) })]),
-    filter("grpc_stats", "grpc_stats.v3.FilterConfig", { emit_filter_state: true }),
-    filter("fault", "fault.v3.HTTPFault"),
-    filter("cors", "cors.v3.Cors"),
-    filter("router", "router.v3.Router"),
-  ];
-}
-
-function httpManager(side: SidecarSide, cluster: string, inbound: boolean): object {
-  return {
-    name: "http",
-    typed_config: {
-      "@type": `${extension}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
-      stat_prefix: cluster,
-      codec_type: "AUTO",
-      access_log: accessLog(side.accessLog),
-      http_filters: httpFilters(inbound ? side.peer : undefined),
-      route_config: {
-        virtual_hosts: [
-          {
-            name: "all",
-            domains: ["*"],
-            routes: [{ match: { prefix: "/" }, route: { cluster, timeout: "0s" } }],
-          },
-        ],
-      },
+function requestFilters(side: SidecarSide, cluster: string, inbound: boolean): object {
+  const rbac = typed("rbac", "filters.http.rbac.v3.RBAC", { rules: rbacRules(side.peer) });
+  return httpManager({
+    stat_prefix: cluster,
+    codec_type: "AUTO",
+    access_log: accessLog(side.accessLog),
+    http_filters: [...(inbound ? [rbac] : []), ...httpFilters],
+    route_config: {
+      virtual_hosts: [
+        {
+          name: "all",
+          domains: ["*"],
+          routes: [{ match: { prefix: "/" }, route: { cluster, timeout: "0s" } }],
+        },
+      ],
     },
-  };
+  });
 }
 
 function tcpFilters(side: SidecarSide, cluster: string, inbound: boolean): object[] {
-  const network = `${extension}.filters.network`;
-  const rbac = {
-    name: "rbac",
-    typed_config: {
-      "@type": `${network}.rbac.v3.RBAC`,
-      stat_prefix: "tcp",
-      rules: rbacRules(side.peer),
-    },
-  };
+  const rbac = typed("rbac", "filters.network.rbac.v3.RBAC", {
+    stat_prefix: "tcp",
+    rules: rbacRules(side.peer),
+  });
   return [
     ...(inbound ? [rbac] : []),
-    {
-      name: "tcp",
-      typed_config: {
-        "@type": `${network}.tcp_proxy.v3.TcpProxy`,
-        stat_prefix: cluster,
-        cluster,
-        access_log: accessLog(side.accessLog),
-      },
-    },
+    typed("tcp", "filters.network.tcp_proxy.v3.TcpProxy", {
+      stat_prefix: cluster,
+      cluster,
+      access_log: accessLog(side.accessLog),
+    }),
   ];
-}
-
-function tls(side: SidecarSide, context: "UpstreamTlsContext" | "DownstreamTlsContext"): object {
-  const file = (filename: string): object => ({ filename });
-  return {
-    name: "tls",
-    typed_config: {
-      "@type": `${extension}.transport_sockets.tls.v3.${context}`,
-      ...(context === "DownstreamTlsContext" ? { require_client_certificate: true } : {}),
-      common_tls_context: {
-        tls_params: {
-          tls_minimum_protocol_version: "TLSv1_3",
-          tls_maximum_protocol_version: "TLSv1_3",
-        },
-        tls_certificates: [
-          {
-            certificate_chain: file(side.certificate.chain),
-            private_key: file(side.certificate.key),
-          },
-        ],
-        validation_context: {
-          trusted_ca: file(side.certificate.root),
-          match_typed_subject_alt_names: [{ san_type: "URI", matcher: { exact: side.peer } }],
-        },
-      },
-    },
-  };
 }
 
 const http1Ports: readonly number[] = [ports.http, ports.idle];
@@ -130,7 +77,11 @@ const http2Ports: readonly number[] = [ports.http2, ports.grpc];
 
 function listener(side: SidecarSide, inbound: boolean): object {
   const port = inbound ? INBOUND_PORT : OUTBOUND_PORT;
-  const security = inbound ? { transport_socket: tls(side, "DownstreamTlsContext") } : {};
+  const security = inbound
+    ? {
+        transport_socket: tlsSocket("DownstreamTlsContext", side.certificate, { exact: side.peer }),
+      }
+    : {};
   const chain = (destination: number, filters: object[]): object => ({
     filter_chain_match: { destination_port: destination },
     filters,
@@ -140,15 +91,10 @@ function listener(side: SidecarSide, inbound: boolean): object {
     name: inbound ? "inbound" : "outbound",
     address: { socket_address: { address: "0.0.0.0", port_value: port } },
     traffic_direction: inbound ? "INBOUND" : "OUTBOUND",
-    listener_filters: [
-      {
-        name: "original_dst",
-        typed_config: { "@type": `${extension}.filters.listener.original_dst.v3.OriginalDst` },
-      },
-    ],
+    listener_filters: [originalDestination],
     filter_chains: [
-      ...http1Ports.map((port) => chain(port, [httpManager(side, "next-http", inbound)])),
-      ...http2Ports.map((port) => chain(port, [httpManager(side, "next-http2", inbound)])),
+      ...http1Ports.map((port) => chain(port, [requestFilters(side, "next-http", inbound)])),
+      ...http2Ports.map((port) => chain(port, [requestFilters(side, "next-http2", inbound)])),
       chain(ports.bulk, tcpFilters(side, "next-tcp", inbound)),
     ],
   };
@@ -161,36 +107,30 @@ function cluster(
   inbound: boolean,
   http: 1 | 2 | undefined,
 ): object {
-  const options = {
-    "@type": `${extension}.upstreams.http.v3.HttpProtocolOptions`,
-    explicit_http_config:
-      http === 2 ? { http2_protocol_options: {} } : { http_protocol_options: {} },
-  };
+  const options = http === 2 ? { http2_protocol_options: {} } : { http_protocol_options: {} };
   return {
     name,
     type: "ORIGINAL_DST",
     lb_policy: "CLUSTER_PROVIDED",
     connect_timeout: "5s",
-    ...(http === undefined
-      ? {}
-      : {
-          typed_extension_protocol_options: {
-            [`envoy.extensions.upstreams.http.v3.HttpProtocolOptions`]: options,
-          },
-        }),
+    ...(http === undefined ? {} : httpOptions({ explicit_http_config: options })),
     upstream_bind_config: {
       source_address: { address: "0.0.0.0", port_value: 0 },
       // SOL_SOCKET, SO_MARK
       socket_options: [{ level: 1, name: 36, int_value: SIDECAR_MARK, state: "STATE_PREBIND" }],
     },
-    ...(inbound ? {} : { transport_socket: tls(side, "UpstreamTlsContext") }),
+    ...(inbound
+      ? {}
+      : {
+          transport_socket: tlsSocket("UpstreamTlsContext", side.certificate, { exact: side.peer }),
+        }),
   };
 }
 
 /** Bootstrap of the Envoy beside the client (`inbound` false) or beside the server. */
 export function sidecarBootstrap(side: SidecarSide, inbound: boolean): object {
   return {
-    admin: { address: { socket_address: { address: "127.0.0.1", port_value: side.adminPort } } },
+    admin,
     static_resources: {
       listeners: [listener(side, inbound)],
       clusters: [

@@ -5,40 +5,18 @@
  */
 import { BENCH_NAMESPACE, ports } from "../topology.ts";
 import type { CertificateFiles } from "./certificates.ts";
+import {
+  admin,
+  httpFilters,
+  httpManager,
+  httpOptions,
+  originalDestination,
+  tlsSocket,
+  typed,
+} from "./envoy-parts.ts";
 
-const extensions = "type.googleapis.com/envoy.extensions";
-
-function typed(name: string, type: string, config: object = {}): object {
-  return { name, typed_config: { "@type": `${extensions}.${type}`, ...config } };
-}
-
-function tls(
-  certificate: CertificateFiles,
-  side: "UpstreamTlsContext" | "DownstreamTlsContext",
-): object {
-  return typed("tls", `transport_sockets.tls.v3.${side}`, {
-    ...(side === "DownstreamTlsContext" ? { require_client_certificate: true } : {}),
-    common_tls_context: {
-      tls_params: {
-        tls_minimum_protocol_version: "TLSv1_3",
-        tls_maximum_protocol_version: "TLSv1_3",
-      },
-      alpn_protocols: ["h2"],
-      tls_certificates: [
-        {
-          certificate_chain: { filename: certificate.chain },
-          private_key: { filename: certificate.key },
-        },
-      ],
-      validation_context: {
-        trusted_ca: { filename: certificate.root },
-        match_typed_subject_alt_names: [
-          { san_type: "URI", matcher: { prefix: "spiffe://cluster.local/" } },
-        ],
-      },
-    },
-  });
-}
+const anyPeer = { prefix: "spiffe://cluster.local/" };
+const alpn = ["h2"];
 
 const PRINCIPAL = "io.istio.peer_principal";
 const HASHABLE = "envoy.hashable_string";
@@ -65,9 +43,9 @@ function terminate(certificate: CertificateFiles): object {
     address: { socket_address: { address: "0.0.0.0", port_value: 15008 } },
     filter_chains: [
       {
-        transport_socket: tls(certificate, "DownstreamTlsContext"),
+        transport_socket: tlsSocket("DownstreamTlsContext", certificate, anyPeer, alpn),
         filters: [
-          typed("http", "filters.network.http_connection_manager.v3.HttpConnectionManager", {
+          httpManager({
             stat_prefix: "connect_terminate",
             route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes: [route] }] },
             http2_protocol_options: {
@@ -146,7 +124,7 @@ const retries = {
   host_selection_retry_max_attempts: 5,
 };
 
-function httpManager(target: Served): object {
+function requestFilters(target: Served): object {
   const routes = [
     {
       match: { prefix: "/", headers: [{ name: "x-bench", string_match: { exact: "other" } }] },
@@ -158,17 +136,11 @@ function httpManager(target: Served): object {
       request_headers_to_add: [{ header: { key: "x-via", value: "waypoint" } }],
     },
   ];
-  return typed("http", "filters.network.http_connection_manager.v3.HttpConnectionManager", {
+  return httpManager({
     stat_prefix: "main",
     route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
     stream_idle_timeout: "0s",
-    http_filters: [
-      typed("rbac", "filters.http.rbac.v3.RBAC", { rules }),
-      typed("grpc_stats", "filters.http.grpc_stats.v3.FilterConfig", { emit_filter_state: true }),
-      typed("fault", "filters.http.fault.v3.HTTPFault"),
-      typed("cors", "filters.http.cors.v3.Cors"),
-      typed("router", "filters.http.router.v3.Router"),
-    ],
+    http_filters: [typed("rbac", "filters.http.rbac.v3.RBAC", { rules }), ...httpFilters],
   });
 }
 
@@ -184,10 +156,10 @@ function main(): object {
   return {
     name: "main_internal",
     internal_listener: {},
-    listener_filters: [typed("original_dst", "filters.listener.original_dst.v3.OriginalDst")],
+    listener_filters: [originalDestination],
     filter_chains: served.map((target) => ({
       filter_chain_match: { destination_port: target.port },
-      filters: target.protocol === "tcp" ? tcpFilters(target) : [httpManager(target)],
+      filters: target.protocol === "tcp" ? tcpFilters(target) : [requestFilters(target)],
     })),
   };
 }
@@ -197,7 +169,7 @@ function originate(): object {
     name: "connect_originate",
     internal_listener: {},
     use_original_dst: false,
-    listener_filters: [typed("original_dst", "filters.listener.original_dst.v3.OriginalDst")],
+    listener_filters: [originalDestination],
     filter_chains: [
       {
         filters: [
@@ -226,16 +198,6 @@ const limits = {
     ],
   },
 };
-
-const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-
-function httpOptions(options: object): object {
-  return {
-    typed_extension_protocol_options: {
-      [HTTP_OPTIONS]: { "@type": `type.googleapis.com/${HTTP_OPTIONS}`, ...options },
-    },
-  };
-}
 
 function internal(
   name: string,
@@ -294,7 +256,7 @@ function serverCluster(target: Served, serverIp: string): object {
 /** Bootstrap of the Envoy in the waypoint's pod; `serverIp` is the server's pod. */
 export function waypointBootstrap(certificate: CertificateFiles, serverIp: string): object {
   return {
-    admin: { address: { socket_address: { address: "127.0.0.1", port_value: 15000 } } },
+    admin,
     bootstrap_extensions: [
       typed("internal_listener", "bootstrap.internal_listener.v3.InternalListener", {
         buffer_size_kb: 64,
@@ -322,7 +284,7 @@ export function waypointBootstrap(certificate: CertificateFiles, serverIp: strin
           cleanup_interval: "60s",
           ...limits,
           original_dst_lb_config: { upstream_port_override: 15008 },
-          transport_socket: tls(certificate, "UpstreamTlsContext"),
+          transport_socket: tlsSocket("UpstreamTlsContext", certificate, anyPeer, alpn),
           ...httpOptions({
             common_http_protocol_options: { idle_timeout: "3600s" },
             explicit_http_config: { http2_protocol_options: { allow_connect: true } },

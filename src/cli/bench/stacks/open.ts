@@ -3,7 +3,8 @@ import type { Ground } from "../ground.ts";
 import type { RunSpec } from "../spec.ts";
 import { openAmbit } from "./ambit.ts";
 import { openDirect } from "./direct.ts";
-import { envoyBinary, openSidecars } from "./sidecars.ts";
+import { envoyBinary } from "./envoy.ts";
+import { openSidecars } from "./sidecars.ts";
 import type { Stack } from "./stack.ts";
 
 export function openStack(ground: Ground, spec: RunSpec): Promise<Stack> {

@@ -29,12 +29,9 @@ Transfer/sec:      4.20MB
 test("wrk's report is read in milliseconds, with every kind of failure", () => {
   const result = parseWrk(wrkReport);
   assert.deepEqual(result, {
-    requests: 42_000,
+    count: 42_000,
     perSecond: 21_000.05,
-    p50Ms: 1.5,
-    p90Ms: 2.16,
-    p99Ms: 1_200,
-    p999Ms: 2_345.678,
+    latency: { p50Ms: 1.5, p90Ms: 2.16, p99Ms: 1_200, p999Ms: 2_345.678 },
     failed: 7,
   });
   assert.throws(() => parseWrk("unable to connect"), /made no requests: unable to connect/);
@@ -57,7 +54,10 @@ test("iperf3 counts what was received, and its refusals are errors", () => {
   const report = { end: { sum_received: { bytes: 1e9, bits_per_second: 8e9 } } };
   assert.deepEqual(parseIperf(JSON.stringify(report)), { bytes: 1e9, gbitPerSecond: 8 });
   assert.throws(() => parseIperf('{"error":"connection refused"}'), /connection refused/);
-  assert.match(iperfWarmUpCommand("a", 7001, 4, 1_000).join(" "), /--bytes 1000 --parallel 4$/);
+  assert.match(
+    iperfWarmUpCommand({ host: "a", port: 7001, streams: 4 }, 1_000).join(" "),
+    /--port 7001 --parallel 4 --bytes 1000$/,
+  );
 });
 
 test("h2load's log gives the good answers to what began within a time", () => {
