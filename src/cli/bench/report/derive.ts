@@ -1,7 +1,7 @@
 /** Figures that follow from others. Pure. */
 import { type Figure, labelOf, type StackFigures } from "../figures.ts";
 import { whyLeftOut } from "../plan.ts";
-import { loadNames, type MeshContent, smallMesh } from "../spec.ts";
+import { type LoadName, loadNames, type MeshContent, smallMesh } from "../spec.ts";
 import type { Report } from "./report.ts";
 import { formatValue } from "./text.ts";
 
@@ -28,6 +28,17 @@ export function absentOf({ stacks, absent }: Report): Report["absent"] {
 
 export function hasLoad({ figures }: StackFigures, load: string): boolean {
   return figures.some((figure) => figure.load === load);
+}
+
+/** Loads that took part in fewer rounds than the others, on purpose. */
+export function loadsOfFewerRounds({ stacks, rounds }: Report): readonly LoadName[] {
+  const main = mainStacks(stacks);
+  return loadNames.filter((load) => {
+    const counts = main.flatMap(({ figures }) =>
+      figures.filter((figure) => figure.load === load).map(({ values }) => values.length),
+    );
+    return counts.length > 0 && Math.max(...counts) < rounds;
+  });
 }
 
 /** The columns in which Istio publishes the cost of a mesh: for 1000 requests a second of 1 KB. */

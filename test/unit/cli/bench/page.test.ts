@@ -90,6 +90,13 @@ test("bars are as long as what they show, within their track", () => {
   assert.match(page, /class="spread" style="left:25\.00%;width:75\.00%"/);
 });
 
+test("loads that took part in fewer rounds are named", () => {
+  const rounds = [run("ambit", 1), run("ambit", 2), result("ambit", [["sizes", "rate", "1/s", 3]])];
+  const page = renderHtml({ ...reportOf(rounds), rounds: 2 });
+  assert.match(page, /Fewer rounds than 2: sizes\./);
+  assert.doesNotMatch(renderHtml(reportOf(rounds)), /Fewer rounds/);
+});
+
 test("what may be the load generator's limit is marked, with the reason", () => {
   const page = renderHtml(reportOf([run("direct", 50_000), run("ambit", 45_000)]));
   assert.match(page, /45\.0k !/);

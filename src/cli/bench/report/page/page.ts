@@ -2,7 +2,7 @@
 import type { StackFigures } from "../../figures.ts";
 import { besideNames, loadNames, stackTitles } from "../../spec.ts";
 import { commandForLoad, commandForMicro } from "../commands.ts";
-import { absentOf, costHead, costRows, mainStacks } from "../derive.ts";
+import { absentOf, costHead, costRows, loadsOfFewerRounds, mainStacks } from "../derive.ts";
 import { limitHead, limitRows } from "../limits.ts";
 import { microHead, microRow } from "../micro.ts";
 import type { Report } from "../report.ts";
@@ -54,8 +54,10 @@ ${absent.length === 0 ? "" : `<p>Not measured:</p><ul>${absent.join("")}</ul>`}`
 function stackList(report: Report, main: readonly StackFigures[]): string {
   const named = [...new Set(main.map(({ stack }) => stack))];
   const items = named.map((stack) => `<li><b>${stack}</b>: ${escapeHtml(stackTitles[stack])}</li>`);
+  const few = loadsOfFewerRounds(report);
+  const fewer = few.length === 0 ? "" : ` Fewer rounds than ${report.rounds}: ${few.join(", ")}.`;
   return `<h2>What was measured</h2><ul>${items.join("")}</ul>
-<p>Each stack in fresh namespaces with real processes, in turning order; every load ran for ${report.warmUpMs / 1_000} s before it was measured. Bars are medians, lines reach from the lowest to the highest round. Clients, servers and proxies share the cores: rates are scores of the whole, CPU figures are of the proxies alone.</p>`;
+<p>Each stack in fresh namespaces with real processes, in turning order; every load ran for ${report.warmUpMs / 1_000} s before it was measured. Bars are medians, lines reach from the lowest to the highest round. Clients, servers and proxies share the cores: rates are scores of the whole, CPU figures are of the proxies alone.${fewer}</p>`;
 }
 
 function costSection(report: Report, main: readonly StackFigures[]): Section {
