@@ -13,15 +13,22 @@ export function findFigure(
   return stack?.figures.find((each) => each.load === load && each.figure === figure);
 }
 
-/** What was not measured, and why: what failed or was not here, and loads that a stack never gets. */
+/** What was not measured, and why: what failed or was not here, and loads that a stack did not get although others did. */
 export function absentOf({ stacks, absent }: Report): Report["absent"] {
   const main = mainStacks(stacks);
   const measured = loadNames.filter((load) => main.some((stack) => hasLoad(stack, load)));
   const leftOut = main.flatMap((stack) => {
-    const loads = measured.filter((load) => whyLeftOut(stack.stack, load) !== undefined);
-    const [first] = loads;
-    const reason = first === undefined ? undefined : whyLeftOut(stack.stack, first);
-    return reason === undefined ? [] : [{ what: `${labelOf(stack)}: ${loads.join(", ")}`, reason }];
+    const label = labelOf(stack);
+    const byReason = new Map<string, LoadName[]>();
+    for (const load of measured) {
+      if (hasLoad(stack, load) || absent.some(({ what }) => what === `${label}: ${load}`)) continue;
+      const reason = whyLeftOut(stack.stack, load) ?? "not asked for at that time";
+      byReason.set(reason, [...(byReason.get(reason) ?? []), load]);
+    }
+    return [...byReason].map(([reason, loads]) => ({
+      what: `${label}: ${loads.join(", ")}`,
+      reason,
+    }));
   });
   return [...absent, ...leftOut];
 }

@@ -163,15 +163,25 @@ describe("the summary", () => {
   });
 });
 
-test("loads that a stack never gets are said to be absent where others had them", () => {
+test("loads that others had are said to be absent once, with the reason", () => {
   const report = reportOf([
-    result("ambit", [["connections", "rate", "1/s", 2_000]]),
-    result("envoy-waypoint", [["http-32", "rate", "1/s", 6_000]]),
+    result("ambit", [
+      ["connections", "rate", "1/s", 2_000],
+      ["idle", "memory", "KB/connection", 12],
+    ]),
+    result("direct", [["connections", "rate", "1/s", 9_000]]),
+    result("sidecars", [["idle", "memory", "KB/connection", 15]]),
+    result("ztunnel", [["sizes", "rate", "1/s", 2_000]]),
   ]);
-  assert.deepEqual(
-    absentOf(report).map(({ what }) => what),
-    ["ztunnel", "envoy-waypoint: connections"],
-  );
+  const failed = { what: "ztunnel: idle", reason: "it broke" };
+  assert.deepEqual(absentOf({ ...report, absent: [failed] }), [
+    failed,
+    { what: "ambit: sizes", reason: "not asked for at that time" },
+    { what: "direct: sizes", reason: "not asked for at that time" },
+    { what: "direct: idle", reason: "there is no proxy to look at" },
+    { what: "sidecars: connections, sizes", reason: "not asked for at that time" },
+    { what: "ztunnel: connections", reason: "not asked for at that time" },
+  ]);
 });
 
 describe("commands", () => {
