@@ -162,6 +162,7 @@ async function measureAll(io: CommandIo, options: BenchOptions): Promise<void> {
   writeReport(options.out, report);
   io.stdout(renderTable(report));
   io.stderr(`ambit bench: report.json, report.html and summary.md are in ${options.out}\n`);
+  if (outcome.results.length === 0) throw new CommandFailure("No stack could be measured");
 }
 
 /** A report as it is shown by this version, without measuring anything. */

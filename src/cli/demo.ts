@@ -64,13 +64,25 @@ function followOutside(io: CommandIo): Outside {
   };
 }
 
+/** A wrong name is told before anything is set up. */
+async function checkNames(only: readonly string[]): Promise<void> {
+  if (only.length === 0) return;
+  const [{ chooseScenes }, { play }] = await Promise.all([
+    import("./demo/choice.ts"),
+    import("./demo/scenes/all.ts"),
+  ]);
+  chooseScenes(only, play);
+}
+
 async function run(io: CommandIo, options: Options): Promise<void> {
   if (options.app !== undefined) {
     const { runApp } = await import("./demo/apps/app.ts");
     return runApp(JSON.parse(options.app) as AppConfig);
   }
   const program = ownProgram();
+  const only = options.only?.split(",") ?? [];
   if (!isInsideSandbox()) {
+    await checkNames(only);
     const { runOutside } = await import("./demo/outside.ts");
     const page = options.page === false ? undefined : { port: options.page };
     return runOutside(io, [...program, ...process.argv.slice(2)], page);
@@ -80,7 +92,7 @@ async function run(io: CommandIo, options: Options): Promise<void> {
   const inside = {
     once: options.once === true,
     json: options.json === true,
-    only: options.only?.split(",") ?? [],
+    only,
   };
   try {
     await runInside({ ...io, shutdown }, inside, program, await openDisplay(io, options));
@@ -95,7 +107,10 @@ export function build(io: CommandIo): Command {
     .option("--json", "print the checks as JSON on standard output, and nothing else there")
     .option("--page <port>", "port of the page on loopback; 0 picks one", parsePort, 0)
     .option("--no-page", "serve no page")
-    .option("--only <names>", "play only these scenes (comma-separated names of checks)")
+    .option(
+      "--only <names>",
+      "play only these scenes, and those that they build on (names as --json prints them, with commas between)",
+    )
     .addOption(new Command().createOption("--app <config>").hideHelp())
     .action((options: Options) => run(io, options));
 }

@@ -129,7 +129,8 @@ function nginxConfig(folder: string): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
     (kind) => `${kind}_temp_path ${folder}/${kind};`,
   );
-  return `daemon off; worker_processes 1; worker_rlimit_nofile 65536; pid ${folder}/pid; error_log /dev/null;
+  // It stays root: in a user namespace without other users it could not give its folders to one.
+  return `user root; daemon off; worker_processes 1; worker_rlimit_nofile 65536; pid ${folder}/pid; error_log /dev/null;
 events { worker_connections 30000; }
 http {
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s; client_header_timeout 600s; ${temporary.join(" ")}

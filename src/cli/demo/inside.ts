@@ -4,16 +4,17 @@ import { describeError } from "../../shared/base/errors.ts";
 import { CommandFailure, type CommandIo } from "../command.ts";
 import { layOut } from "../world/topology.ts";
 import { HTTP_PORT } from "./apps/protocol.ts";
+import { chooseScenes } from "./choice.ts";
 import { Picture, type PictureState, type SceneView } from "./picture.ts";
 import { type Check, playScene, type Scene } from "./scene.ts";
-import { scenes } from "./scenes/all.ts";
+import { play } from "./scenes/all.ts";
 import { NODES, serviceIp, shop } from "./shop.ts";
 import { Stage } from "./stage.ts";
 
 export interface DemoOptions {
   readonly once: boolean;
   readonly json: boolean;
-  /** Only scenes whose name is listed are checked; the scene that enrolls is always played. */
+  /** Only scenes whose name is listed are played, and those that they build on. */
   readonly only: readonly string[];
 }
 
@@ -42,7 +43,7 @@ export async function runInside(
   const refresh = systemClock.every(REFRESH_MS, () => void refreshPicture(stage, picture, display));
   try {
     await playAll(
-      selectScenes(options.only),
+      chooseScenes(options.only, play),
       stage,
       picture,
       display,
@@ -82,11 +83,6 @@ function summaryOf(checks: readonly Check[], seconds: number): object {
     ok: checks.every(({ ok }) => ok),
     seconds: Math.round(seconds * 10) / 10,
   };
-}
-
-function selectScenes(only: readonly string[]): readonly Scene[] {
-  const needed = new Set(["plaintext-before-enrollment", "enroll-without-failure", ...only]);
-  return only.length === 0 ? scenes : scenes.filter(({ name }) => needed.has(name));
 }
 
 async function playAll(

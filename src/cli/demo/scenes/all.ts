@@ -1,4 +1,5 @@
 /** The play, in order: out, in, what the mesh does, who may talk to whom, operations, the waypoint, out again. */
+import type { Play } from "../choice.ts";
 import type { Scene } from "../scene.ts";
 import {
   clientAddress,
@@ -88,3 +89,9 @@ export const scenes: readonly Scene[] = [
   ...waypointScenes,
   releaseByLabel,
 ];
+
+export const play: Play = {
+  scenes,
+  opening: [plaintextBefore, enrollRunningPods],
+  secondAct: waypointScenes,
+};

@@ -301,18 +301,24 @@ test("a state directory that makes no sense is refused by name", () => {
   assert.throws(at, /Cannot read certificates in ".*ca-cert\.pem"/);
 });
 
-test("the serving certificate names the service, localhost and the addresses", () => {
+test("the serving certificate names the service, localhost, the machine and the addresses", () => {
   const { certificateChain } = open().servingCertificate(
-    servingNames("0.0.0.0", ["10.1.2.3", "fd00::1"]),
+    servingNames("0.0.0.0", ["10.1.2.3", "fd00::1"], "ControlPlane"),
   );
   const certificate = new X509Certificate(certificateChain);
   for (const name of [
     "istiod.istio-system.svc",
     "istiod.istio-system.svc.cluster.local",
     "localhost",
+    "controlplane",
   ])
     assert.equal(certificate.checkHost(name, { subject: "never" }), name);
   for (const ip of ["127.0.0.1", "::1", "10.1.2.3", "fd00::1"])
     assert.equal(certificate.checkIP(ip), ip);
   assert.equal(certificate.checkIP("10.9.9.9"), undefined);
+  // A machine's name is a name only where it can be one; on a chosen address it is not served.
+  assert.ok(servingNames("0.0.0.0", [], "node1.example.com").dns.includes("node1.example.com"));
+  for (const odd of ["", "my machine", "-x", "(none)"])
+    assert.ok(!servingNames("0.0.0.0", [], odd).dns.includes(odd), odd);
+  assert.ok(!servingNames("10.1.2.3", [], "node1").dns.includes("node1"));
 });
