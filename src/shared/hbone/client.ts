@@ -2,6 +2,8 @@
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { MeshError } from "../base/errors.ts";
+import type { SecureChannel } from "../tls/channel.ts";
+import { channelOf } from "../tls/stream-channel.ts";
 import type { PortClose } from "./flow/port.ts";
 import type { DecodedHeaders } from "./hpack/decoder.ts";
 import { ConnectionError, errorCode, errorCodeName, StreamError } from "./http2/errors.ts";
@@ -24,13 +26,13 @@ import type {
  * socket belongs to the session from here on.
  */
 export function openHboneClient(
-  tls: TLSSocket,
+  tls: TLSSocket | SecureChannel,
   settings: HboneSettings,
   clock: Clock,
   signal?: AbortSignal,
 ): Promise<HboneClientSession> {
   return new Promise((resolve, reject) => {
-    const session = new ClientSession(tls, settings, clock, (failure) => {
+    const session = new ClientSession(channelOf(tls), settings, clock, (failure) => {
       signal?.removeEventListener("abort", onAbort);
       if (failure === undefined) resolve(session);
       else if (signal?.aborted) reject(signal.reason);
@@ -70,14 +72,14 @@ class ClientSession implements HboneClientSession, Role {
   #nextId = 1;
 
   constructor(
-    tls: TLSSocket,
+    channel: SecureChannel,
     settings: HboneSettings,
     clock: Clock,
     opened: (failure: MeshError | undefined) => void,
   ) {
     this.#settings = settings;
     this.#opened = opened;
-    this.#connection = new Connection(tls, settings, clock, this);
+    this.#connection = new Connection(channel, settings, clock, this);
   }
 
   start(): void {

@@ -2,6 +2,8 @@
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { MeshError } from "../base/errors.ts";
+import type { SecureChannel } from "../tls/channel.ts";
+import { channelOf } from "../tls/stream-channel.ts";
 import type { DecodedHeaders } from "./hpack/decoder.ts";
 import { ConnectionError, errorCode, StreamError } from "./http2/errors.ts";
 import { maxStreamId, pingBytes, putUint32, uint32At } from "./http2/frames.ts";
@@ -19,12 +21,12 @@ import type {
 
 /** Speaks HTTP/2 on this socket from now on; `onTunnel` is called once for every well-formed request. */
 export function serveHbone(
-  tls: TLSSocket,
+  tls: TLSSocket | SecureChannel,
   settings: HboneSettings,
   clock: Clock,
   onTunnel: (tunnel: IncomingTunnel) => void,
 ): HboneServerSession {
-  const session = new ServerSession(tls, settings, clock, onTunnel);
+  const session = new ServerSession(channelOf(tls), settings, clock, onTunnel);
   session.start();
   return session;
 }
@@ -44,14 +46,14 @@ class ServerSession implements HboneServerSession, Role {
   #draining: "no" | "announced" | "done" = "no";
 
   constructor(
-    tls: TLSSocket,
+    channel: SecureChannel,
     settings: HboneSettings,
     clock: Clock,
     onTunnel: (tunnel: IncomingTunnel) => void,
   ) {
     this.#settings = settings;
     this.#onTunnel = onTunnel;
-    this.#connection = new Connection(tls, settings, clock, this);
+    this.#connection = new Connection(channel, settings, clock, this);
   }
 
   start(): void {

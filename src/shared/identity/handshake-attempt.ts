@@ -7,13 +7,15 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { asMeshError, MeshError } from "../base/errors.ts";
+import type { RevocablePeer } from "../tls/channel.ts";
+import { revocablePeer } from "../tls/stream-channel.ts";
 import type { AcceptedPeer, PeerVerdict } from "./peer.ts";
 import type { PeerRevocation, TlsRole } from "./revocation.ts";
 import type { SpiffeIdentity } from "./spiffe.ts";
 import type { WorkloadCertificate } from "./workload-certificate.ts";
 
 /** A peer that stays silent must not hold a socket for ever. The reference has no such limit. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** A finished handshake. The TLS socket is paused, maybe with data already buffered; errors close it. */
 export interface SecuredSocket {
@@ -50,12 +52,13 @@ function checkPeer(tls: TLSSocket, verdict: PeerVerdict): asserts verdict is Acc
   if (tls.destroyed) throw tlsError("connection closed during the handshake");
 }
 
-function checkRevocation(
-  tls: TLSSocket,
+/** Throws MeshError `certificate-revoked`. */
+export function checkRevocation(
+  peer: RevocablePeer,
   role: TlsRole,
   revocation: PeerRevocation | undefined,
 ): void {
-  const serial = revocation?.revoked(tls, role);
+  const serial = revocation?.revoked(peer, role);
   if (serial === undefined) return;
   throw new MeshError(
     "certificate-revoked",
@@ -100,9 +103,10 @@ export function attemptHandshake(
     signal?.addEventListener("abort", onAbort, { once: true });
     const failed = (thrown: unknown): void => fail(asMeshError(thrown, "tls-failed", "tls error"));
     const done = (tls: TLSSocket, verdict: PeerVerdict): void => {
+      const peer = revocablePeer(tls);
       try {
         checkPeer(tls, verdict);
-        checkRevocation(tls, role, revocation);
+        checkRevocation(peer, role, revocation);
       } catch (thrown) {
         tls.destroy();
         failed(thrown);
@@ -114,7 +118,7 @@ export function attemptHandshake(
       }
       socket.allowHalfOpen = allowHalfOpen;
       tls.allowHalfOpen = allowHalfOpen;
-      revocation?.track(tls, role);
+      revocation?.track(peer, role);
       // Wrapping keeps the option of the connection below, unless that was not a TCP socket set up by us.
       tls.setNoDelay(true);
       resolve({ tls, peer: verdict.peer });

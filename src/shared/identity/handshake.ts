@@ -80,7 +80,8 @@ export function handshakeServer(handshake: ServerHandshake): Promise<SecuredSock
   });
 }
 
-function judge(der: Buffer, decide: (names: readonly string[]) => PeerVerdict): PeerVerdict {
+/** What the names in a verified certificate come to. */
+export function judge(der: Buffer, decide: (names: readonly string[]) => PeerVerdict): PeerVerdict {
   try {
     return decide(peerUriSans(der));
   } catch (thrown) {

@@ -3,10 +3,10 @@
  * all open connections after each change (wire/ztunnel.md section 2).
  */
 import { readFileSync, statSync } from "node:fs";
-import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../base/clock.ts";
 import { describeError, MeshError } from "../base/errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { RevocablePeer } from "../tls/channel.ts";
 import { checkReadable, type RevocationList, readRevocationLists, revokedInChain } from "./crl.ts";
 
 /** Looking at the file's times is cheap, and sees what watching a directory may miss (a mounted volume that is swapped). */
@@ -18,9 +18,9 @@ export type TlsRole = "client" | "server";
 /** What the handshakes ask. */
 export interface PeerRevocation {
   /** The serial of the peer's certificate that is revoked, if one is. */
-  revoked(tls: TLSSocket, role: TlsRole): string | undefined;
+  revoked(peer: RevocablePeer, role: TlsRole): string | undefined;
   /** Destroys the connection with an error when its peer is revoked later. */
-  track(tls: TLSSocket, role: TlsRole): void;
+  track(peer: RevocablePeer, role: TlsRole): void;
 }
 
 interface Tracked {
@@ -38,22 +38,10 @@ export interface RevocationDeps {
   readonly onUntracked?: (role: TlsRole) => void;
 }
 
-/** Leaf first, each certificate followed by its issuer, as OpenSSL joined them. */
-function chainOf(tls: TLSSocket): readonly Buffer[] {
-  const chain: Buffer[] = [];
-  let current = tls.getPeerCertificate(true);
-  // A self-signed root is its own issuer.
-  while (current?.raw !== undefined && !chain.some((der) => der.equals(current.raw))) {
-    chain.push(current.raw);
-    current = current.issuerCertificate;
-  }
-  return chain;
-}
-
 export class RevocationFile implements PeerRevocation {
   readonly #deps: RevocationDeps;
   readonly #timer: Timer;
-  readonly #tracked = new Map<TLSSocket, Tracked>();
+  readonly #tracked = new Map<RevocablePeer, Tracked>();
   #lists: readonly RevocationList[] = [];
   /** What identified the content last seen; undefined: there was no file. */
   #stamp: string | undefined;
@@ -69,16 +57,16 @@ export class RevocationFile implements PeerRevocation {
     return this.#tracked.size;
   }
 
-  revoked(tls: TLSSocket, role: TlsRole): string | undefined {
+  revoked(peer: RevocablePeer, role: TlsRole): string | undefined {
     // Most meshes have an empty file: their handshakes do not pay for reading the chain.
     if (this.#lists.length === 0) return undefined;
-    const serial = revokedInChain(chainOf(tls), this.#lists);
+    const serial = revokedInChain(peer.peerChain(), this.#lists);
     if (serial !== undefined) this.#deps.onRejected?.(role);
     return serial;
   }
 
-  track(tls: TLSSocket, role: TlsRole): void {
-    const chain = chainOf(tls);
+  track(peer: RevocablePeer, role: TlsRole): void {
+    const chain = peer.peerChain();
     try {
       // Now, so that no reload can stumble over it.
       checkReadable(chain);
@@ -89,8 +77,8 @@ export class RevocationFile implements PeerRevocation {
       });
       return;
     }
-    this.#tracked.set(tls, { role, chain });
-    tls.once("close", () => this.#tracked.delete(tls));
+    this.#tracked.set(peer, { role, chain });
+    peer.onClosed(() => this.#tracked.delete(peer));
   }
 
   close(): void {
@@ -118,12 +106,12 @@ export class RevocationFile implements PeerRevocation {
   }
 
   #cutRevoked(): void {
-    for (const [tls, { role, chain }] of [...this.#tracked]) {
+    for (const [peer, { role, chain }] of [...this.#tracked]) {
       const serial = revokedInChain(chain, this.#lists);
       if (serial === undefined) continue;
       this.#deps.onRejected?.(role);
       this.#deps.log.warn("connection cut: peer certificate revoked by CRL", { serial });
-      tls.destroy(
+      peer.destroy(
         new MeshError("certificate-revoked", "connection closed: peer certificate revoked by CRL"),
       );
     }

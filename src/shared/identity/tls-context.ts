@@ -11,6 +11,7 @@ import {
   type Server,
 } from "node:tls";
 import { MeshError } from "../base/errors.ts";
+import { TlsContext } from "../tls/context.ts";
 
 export interface TlsSettings {
   readonly minVersion: "TLSv1.2" | "TLSv1.3";
@@ -131,6 +132,16 @@ export function createTlsAcceptor(material: TlsMaterial, settings: TlsSettings):
   if (CONTEXT in server && material.rootPems.some((pem) => !isSelfSigned(pem)))
     Object.defineProperty(server, CONTEXT, { value: createSecureContext(options) });
   return server;
+}
+
+/** The same for connections that Node's TLS sockets do not carry. Throws MeshError `tls-failed`. */
+export function createConnectionContext(
+  role: "client" | "server",
+  material: TlsMaterial,
+  { minVersion, groups }: TlsSettings,
+): TlsContext {
+  const suites12 = minVersion === "TLSv1.2" ? SUITES_12 : [];
+  return new TlsContext({ role, ...material, minVersion, groups, suites13: SUITES_13, suites12 });
 }
 
 /** Where a TLS server of Node keeps its context. */

@@ -4,10 +4,12 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { SecureContext, Server } from "node:tls";
+import type { TlsContext } from "../tls/context.ts";
 import type { PeerRevocation } from "./revocation.ts";
 import type { SpiffeIdentity } from "./spiffe.ts";
 import {
   createClientContext,
+  createConnectionContext,
   createTlsAcceptor,
   type TlsMaterial,
   type TlsSettings,
@@ -25,6 +27,8 @@ export interface WorkloadCertificate {
   clientContext(): SecureContext;
   /** The same for accepted connections; see handshake.ts. */
   acceptor(): Server;
+  /** The same for connections without a socket of Node's; see connection-handshake.ts. */
+  connectionContext(role: "client" | "server"): TlsContext;
   /** Whom not to believe though the chain is right. */
   readonly revocation?: PeerRevocation | undefined;
 }
@@ -61,6 +65,7 @@ class Certificate implements WorkloadCertificate {
   readonly #settings: TlsSettings;
   #client: SecureContext | undefined;
   #acceptor: Server | undefined;
+  readonly #contexts: { client?: TlsContext; server?: TlsContext } = {};
 
   constructor(
     material: CertificateMaterial,
@@ -84,6 +89,11 @@ class Certificate implements WorkloadCertificate {
   acceptor(): Server {
     this.#acceptor ??= createTlsAcceptor(this.#material(), this.#settings);
     return this.#acceptor;
+  }
+
+  connectionContext(role: "client" | "server"): TlsContext {
+    this.#contexts[role] ??= createConnectionContext(role, this.#material(), this.#settings);
+    return this.#contexts[role];
   }
 
   #material(): TlsMaterial {

@@ -3,13 +3,13 @@
  * Applications' sockets use it instead of Node's: a connection of ours is then one object and its system calls, not a handle,
  * two streams and their callbacks (docs/performance.md).
  *
- * Events tell of changes (EPOLLET), so whoever is called must read or write until the kernel has no more, or ask to be
- * called again.
+ * With EPOLLET events tell of changes, so whoever is called must read or write until the kernel has no more, or ask to be
+ * called again. Without, they come again each turn as long as there is something.
  */
 import process, { arch } from "node:process";
 import { isMainThread } from "node:worker_threads";
-import { endTurn } from "../base/turn.ts";
-import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLET } from "./constants.ts";
+import { beginTurn, endTurn } from "../base/turn.ts";
+import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD } from "./constants.ts";
 import { checked, libc } from "./libc.ts";
 import { raise, UV_READABLE, UvPoll } from "./uv-poll.ts";
 
@@ -44,10 +44,10 @@ export class Epoll {
     this.#poll.keepAlive(false);
   }
 
-  /** Changes of these events are told from now on, also what is there already. */
+  /** These events are told from now on, also what is there already. */
   add(fd: number, events: number, listener: ReadyListener): void {
     this.#generation = (this.#generation + 1) | 0;
-    this.#control(EPOLL_CTL_ADD, fd, events | EPOLLET, this.#generation);
+    this.#control(EPOLL_CTL_ADD, fd, events, this.#generation);
     this.#listeners[fd] = listener;
     this.#generations[fd] = this.#generation;
     if (this.#size++ === 0) this.#poll.keepAlive(true);
@@ -55,7 +55,7 @@ export class Epoll {
 
   /** Other events, another listener; what is there already is told once more. */
   change(fd: number, events: number, listener: ReadyListener): void {
-    this.#control(EPOLL_CTL_MOD, fd, events | EPOLLET, this.#generations[fd] ?? 0);
+    this.#control(EPOLL_CTL_MOD, fd, events, this.#generations[fd] ?? 0);
     this.#listeners[fd] = listener;
   }
 
@@ -90,6 +90,7 @@ export class Epoll {
   #dispatch(): void {
     const count = libc().epollWait(this.#fd, this.#eventBytes, mostEvents, 0);
     const words = this.#events;
+    beginTurn();
     for (let i = 0; i < count; i++) {
       const at = i * eventWords;
       const fd = words[at + datumWord] ?? 0;
@@ -104,6 +105,7 @@ export class Epoll {
   #callAgain(): void {
     const list = this.#again;
     this.#again = [];
+    beginTurn();
     for (const listener of list) tell(listener, 0);
     endTurn();
   }

@@ -71,7 +71,7 @@ export interface PodNetwork {
    * Rejects with MeshError `system-failed` that names port, namespace and reason.
    */
   listenTcp(options: ListenTcpOptions, onSocket: (socket: Socket) => void): Promise<TcpListener>;
-  /** The same for applications' connections, which are only copied: they arrive bare. */
+  /** The same for connections that need no stream: they arrive bare. */
   acceptTcp(
     options: ListenTcpOptions,
     onConnection: (connection: TcpConnection) => void,
@@ -81,14 +81,14 @@ export interface PodNetwork {
    * with the signal's reason; the socket is destroyed by then.
    */
   dialTcp(options: DialTcpOptions): Promise<Socket>;
-  /** The same for a connection that is only copied; at hand at once where the destination is on this machine. */
+  /** The same for a connection that needs no stream; at hand at once where the destination is on this machine. */
   connectTcp(options: DialTcpOptions): TcpConnection | Promise<TcpConnection>;
   bindUdp(options: BindUdpOptions): Promise<DatagramSocket>;
   /** Where an accepted connection was going before it was redirected; its own local address when it was not. */
   originalDestination(connection: TcpConnection): SocketAddress | undefined;
-  /** Undefined when the socket is already gone. v4-mapped addresses are folded. */
-  localAddress(socket: Socket): SocketAddress | undefined;
-  peerAddress(socket: Socket): SocketAddress | undefined;
+  /** Undefined when the connection is already gone. v4-mapped addresses are folded. */
+  localAddress(connection: TcpConnection): SocketAddress | undefined;
+  peerAddress(connection: Socket | TcpConnection): SocketAddress | undefined;
   /** Whether [::1] can be bound here (IPv6 may be off in the pod). */
   hasIpv6Loopback(): boolean;
   /** TCP sockets that listen on a port here, of whatever process. Throws where that cannot be seen. */

@@ -34,8 +34,11 @@ export function podNetwork(namespace: NetworkNamespace, clock: Clock): PodNetwor
     connectTcp: (options) => connectTcp(namespace, clock, options),
     bindUdp: (options) => bindUdp(namespace, options),
     originalDestination: ({ fd }) => originalDestinationOf(fd) ?? boundAddressOf(fd),
-    localAddress: (socket) => addressOf(socket.localAddress, socket.localPort),
-    peerAddress: (socket) => addressOf(socket.remoteAddress, socket.remotePort),
+    localAddress: ({ fd, closed }) => (closed ? undefined : boundAddressOf(fd)),
+    peerAddress: (connection) =>
+      connection instanceof TcpConnection
+        ? connection.peer
+        : addressOf(connection.remoteAddress, connection.remotePort),
     hasIpv6Loopback: () => canBind(namespace, IPV6_LOOPBACK),
     listenersOn: (port) => countListeners(namespace, port),
   };

@@ -1,6 +1,14 @@
 /** A listener that hands out connections as they are: no stream, nothing read. */
 import type { Clock, Timer } from "../base/clock.ts";
-import { EAGAIN, ECONNABORTED, EINTR, EPOLLIN, SOCK_CLOEXEC, SOCK_NONBLOCK } from "./constants.ts";
+import {
+  EAGAIN,
+  ECONNABORTED,
+  EINTR,
+  EPOLLET,
+  EPOLLIN,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+} from "./constants.ts";
 import { type ReadyListener, threadEpoll } from "./epoll.ts";
 import { SystemCallError } from "./errno.ts";
 import { checked, closeDescriptor, lastErrno, libc } from "./libc.ts";
@@ -34,7 +42,7 @@ export class TcpAcceptor implements ReadyListener {
     this.#events = events;
     try {
       checked("listen", libc().listen(fd, backlog));
-      threadEpoll().add(fd, EPOLLIN, this);
+      threadEpoll().add(fd, EPOLLIN | EPOLLET, this);
     } catch (thrown) {
       closeDescriptor(fd);
       throw thrown;

@@ -5,6 +5,7 @@
 import type { SocketAddress } from "../net/authority.ts";
 import {
   EAGAIN,
+  EPOLLET,
   EPOLLIN,
   EPOLLOUT,
   EPOLLRDHUP,
@@ -19,7 +20,10 @@ import { type ReadyListener, threadEpoll } from "./epoll.ts";
 import { SystemCallError } from "./errno.ts";
 import { lastErrno, libc } from "./libc.ts";
 
-const readEvents = EPOLLIN | EPOLLRDHUP;
+const readable = EPOLLIN | EPOLLRDHUP;
+const readEvents = readable | EPOLLET;
+const discarded = Buffer.allocUnsafeSlow(16 * 1024);
+const mostDiscards = 16;
 const peeked = Buffer.alloc(1);
 /** `struct linger` that makes close() a reset. */
 const lingerNot = new Uint8Array(new Int32Array([1, 0]).buffer);
@@ -43,10 +47,19 @@ export class TcpConnection {
 
   /** Tells this listener from now on when there is something to read, or the end; also of what is there already. */
   watch(listener: ReadyListener): void {
+    this.#watch(readEvents, listener);
+  }
+
+  /** The same, but again each turn as long as there is something; and, if wanted, as long as the kernel takes octets. */
+  watchLevel(listener: ReadyListener, writes: boolean): void {
+    this.#watch(writes ? readable | EPOLLOUT : readable, listener);
+  }
+
+  #watch(events: number, listener: ReadyListener): void {
     if (this.#state === "closed") return;
     const epoll = threadEpoll();
-    if (this.#state === "watched") epoll.change(this.fd, readEvents, listener);
-    else epoll.add(this.fd, readEvents, listener);
+    if (this.#state === "watched") epoll.change(this.fd, events, listener);
+    else epoll.add(this.fd, events, listener);
     this.#state = "watched";
   }
 
@@ -95,6 +108,17 @@ export class TcpConnection {
     if (this.#state === "watched") threadEpoll().remove(this.fd);
     this.#state = "closed";
     libc().close(this.fd);
+  }
+
+  /**
+   * Closes when what was sent last matters (an alert, a refusal): what has come is read first, so that the kernel has no
+   * reason for a reset, which would overtake it.
+   */
+  closeRead(): void {
+    if (this.#state === "closed") return;
+    this.finish();
+    for (let read = 0; read < mostDiscards; read++) if (this.receive(discarded) <= 0) break;
+    this.close();
   }
 
   /** Closes so that the far end sees a break. */

@@ -1,7 +1,15 @@
 /** Connections towards others, made inside a namespace; most of them are there as soon as they are asked for. */
 import type { Clock } from "../base/clock.ts";
 import type { SocketAddress } from "../net/authority.ts";
-import { EALREADY, EINPROGRESS, EISCONN, EPOLLOUT, SO_ERROR, SOL_SOCKET } from "./constants.ts";
+import {
+  EALREADY,
+  EINPROGRESS,
+  EISCONN,
+  EPOLLET,
+  EPOLLOUT,
+  SO_ERROR,
+  SOL_SOCKET,
+} from "./constants.ts";
 import { type ReadyListener, threadEpoll } from "./epoll.ts";
 import { SystemCallError } from "./errno.ts";
 import { closeDescriptor, lastErrno, libc } from "./libc.ts";
@@ -78,7 +86,7 @@ class PendingDial implements ReadyListener {
   }
 
   start(): void {
-    threadEpoll().add(this.#fd, EPOLLOUT, this);
+    threadEpoll().add(this.#fd, EPOLLOUT | EPOLLET, this);
     this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
     if (this.#signal?.aborted) this.#onAbort();
   }

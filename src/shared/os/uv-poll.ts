@@ -2,12 +2,13 @@
  * `uv_poll`, the part of libuv that the Node binary exports to native addons: a descriptor that Node itself cannot adopt is
  * watched on Node's own loop, without a thread, a signal or a polling interval.
  *
- * A callback from C runs outside any JavaScript frame: no promise goes on after it. So it does no more than ask for an
- * immediate, which runs in the same turn of the loop.
+ * A callback from C runs outside any frame of Node's; callback-scope.ts makes one around it. Without, it does no more than
+ * ask for an immediate, which runs in the same turn of the loop.
  */
 import process from "node:process";
 import { isMainThread } from "node:worker_threads";
 import koffi from "koffi";
+import { CallbackScope } from "./callback-scope.ts";
 import { SystemCallError } from "./errno.ts";
 
 const UV_HANDLE_POLL = 8;
@@ -25,6 +26,7 @@ interface Libuv {
   readonly close: (handle: unknown, callback: bigint | null) => void;
   readonly onPoll: bigint;
   readonly onClosed: bigint;
+  readonly scope: CallbackScope | undefined;
 }
 
 let bound: Libuv | undefined;
@@ -65,6 +67,7 @@ function bindLibuv(): Libuv {
     onClosed: koffi.register((address: number | bigint): void => {
       setImmediate(release, Number(address));
     }, closed),
+    scope: CallbackScope.find(),
   };
 }
 
@@ -146,19 +149,13 @@ export class UvPoll {
   noteEvents(status: number, events: number): void {
     // A failing descriptor wakes both sides; their next system call tells the reason.
     const ready = status < 0 ? UV_READABLE | UV_WRITABLE : events;
-    if (runNextTicks === undefined) {
-      if (this.#events === 0) setImmediate(this.#deliver);
-      this.#events |= ready;
-      return;
-    }
+    const { scope } = this.#uv;
+    if (scope === undefined && this.#events === 0) setImmediate(this.#deliver);
+    this.#events |= ready;
+    if (scope === undefined) return;
     // Nothing may be thrown at C.
     try {
-      this.#onReady(ready);
-    } catch (thrown) {
-      setImmediate(raise, thrown);
-    }
-    try {
-      runNextTicks();
+      scope.run(this.#deliver);
     } catch (thrown) {
       setImmediate(raise, thrown);
     }
@@ -174,12 +171,4 @@ export class UvPoll {
 /** As an immediate: an uncaught exception where Node expects one. */
 export function raise(thrown: unknown): never {
   throw thrown;
-}
-
-/** What Node does after each callback of its own: promises go on, and what was put off to the next tick. */
-const runNextTicks = nextTicksOf(process);
-
-function nextTicksOf(of: object): (() => void) | undefined {
-  const found: unknown = Reflect.get(of, "_tickCallback");
-  return typeof found === "function" ? (found as () => void) : undefined;
 }

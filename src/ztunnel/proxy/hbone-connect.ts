@@ -14,11 +14,14 @@ import {
   type TunnelRequest,
   type TunnelStream,
 } from "../../shared/hbone/tunnel.ts";
+import { secureClient } from "../../shared/identity/connection-handshake.ts";
 import { handshakeClient } from "../../shared/identity/handshake.ts";
 import { formatSpiffe, type SpiffeIdentity } from "../../shared/identity/spiffe.ts";
 import { formatSocketAddress, type SocketAddress } from "../../shared/net/authority.ts";
 import type { IpAddress } from "../../shared/net/ip.ts";
+import type { DialTcpOptions, PodNetwork } from "../../shared/os/network.ts";
 import { isDialTimeout } from "../../shared/os/pod-network.ts";
+import type { TcpConnection } from "../../shared/os/tcp-connection.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import type { PodScope } from "./scope.ts";
 
@@ -90,24 +93,28 @@ async function openSession(
 ): Promise<HboneClientSession> {
   const { node, network } = origin.scope;
   const certificate = await node.secrets.fetch(origin.identity, "real-time", signal);
-  const socket = await network
-    .dialTcp({
-      destination: peer.destination,
-      timeoutMs: node.config.connectTimeoutMs,
-      signal,
-      ...node.sockets,
-    })
-    .catch((thrown: unknown) => {
-      throw dialFailure(thrown);
-    });
-  const { tls } = await handshakeClient({
-    socket,
+  const connection = await connect(network, {
+    destination: peer.destination,
+    timeoutMs: node.config.connectTimeoutMs,
+    signal,
+    ...node.sockets,
+  });
+  const { channel } = await secureClient({
+    connection,
     certificate,
     acceptedIdentities: peer.acceptedIdentities,
     clock: node.clock,
     signal,
   });
-  return openHboneClient(tls, hboneClientSettings(node.config), node.clock, signal);
+  return openHboneClient(channel, hboneClientSettings(node.config), node.clock, signal);
+}
+
+async function connect(network: PodNetwork, dial: DialTcpOptions): Promise<TcpConnection> {
+  try {
+    return await network.connectTcp(dial);
+  } catch (thrown) {
+    throw dialFailure(thrown);
+  }
 }
 
 function dialFailure(thrown: unknown): MeshError {

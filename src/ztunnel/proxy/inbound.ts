@@ -2,7 +2,6 @@
  * Tunnels that other proxies open to the pod (wire/ztunnel.md section 5.1): mutual TLS on 15008, then any number of CONNECT
  * streams, each checked on its own. 200 is sent only when the application has taken the connection.
  */
-import type { Socket } from "node:net";
 import { asMeshError, type MeshError } from "../../shared/base/errors.ts";
 import { joinFlow } from "../../shared/hbone/flow.ts";
 import { serveHbone } from "../../shared/hbone/server.ts";
@@ -12,10 +11,11 @@ import {
   type HboneSettings,
   type IncomingTunnel,
 } from "../../shared/hbone/tunnel.ts";
-import { handshakeServer } from "../../shared/identity/handshake.ts";
+import { secureServer } from "../../shared/identity/connection-handshake.ts";
 import type { SpiffeIdentity } from "../../shared/identity/spiffe.ts";
 import type { MeshView } from "../../shared/model/mesh-view.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
+import type { TcpConnection } from "../../shared/os/tcp-connection.ts";
 import type { ZtunnelConfig } from "../config.ts";
 import { type Party, partyOf, sourceFromBaggage } from "../telemetry/party.ts";
 import { type Arrival, admit } from "./admit.ts";
@@ -46,40 +46,39 @@ export class InboundSessions {
   readonly #sessions = new Set<HboneServerSession>();
   readonly #handshakes = new AbortController();
   /** Connections being served, the handshakes among them, and their ends. */
-  readonly #served = new Map<Socket, Promise<void>>();
+  readonly #served = new Map<TcpConnection, Promise<void>>();
   #state: "serving" | "draining" | "stopped" = "serving";
 
   constructor(scope: PodScope) {
     this.#scope = scope;
   }
 
-  /** Serves one accepted socket to its end. Never rejects. */
-  handle(socket: Socket): Promise<void> {
-    const served = this.#serve(socket).finally(() => this.#served.delete(socket));
-    this.#served.set(socket, served);
+  /** Serves one accepted connection to its end. Never rejects. */
+  handle(connection: TcpConnection): Promise<void> {
+    const served = this.#serve(connection).finally(() => this.#served.delete(connection));
+    this.#served.set(connection, served);
     return served;
   }
 
   /** Whether the connection from this address is one of ours. */
   serves(peer: SocketAddress): boolean {
     const { network } = this.#scope;
-    for (const socket of this.#served.keys()) {
-      const address = network.peerAddress(socket);
+    for (const connection of this.#served.keys()) {
+      const address = network.peerAddress(connection);
       if (address?.port === peer.port && address.ip === peer.ip) return true;
     }
     return false;
   }
 
-  async #serve(socket: Socket): Promise<void> {
+  async #serve(connection: TcpConnection): Promise<void> {
     const { network, node } = this.#scope;
-    const peer = network.peerAddress(socket);
-    const arrivedAt = network.localAddress(socket);
+    const peer = network.peerAddress(connection);
+    const arrivedAt = network.localAddress(connection);
     const open = node.reporter.metrics.socketsOpen("destination");
     open.value++;
-    socket.on("error", ignoreError);
     try {
       if (peer === undefined || arrivedAt === undefined) return;
-      const session = await this.#establish(socket, peer, arrivedAt);
+      const session = await this.#establish(connection, peer, arrivedAt);
       await session.closed;
       this.#sessions.delete(session);
     } catch (thrown) {
@@ -93,7 +92,7 @@ export class InboundSessions {
           error,
         });
     } finally {
-      socket.destroy();
+      connection.close();
       open.value--;
     }
   }
@@ -118,7 +117,7 @@ export class InboundSessions {
   }
 
   async #establish(
-    socket: Socket,
+    connection: TcpConnection,
     peer: SocketAddress,
     arrivedAt: SocketAddress,
   ): Promise<HboneServerSession> {
@@ -131,8 +130,8 @@ export class InboundSessions {
       "real-time",
       signal,
     );
-    const { tls, peer: identity } = await handshakeServer({
-      socket,
+    const { channel, peer: identity } = await secureServer({
+      connection,
       certificate,
       trustDomain: certificate.identity.trustDomain,
       clock: node.clock,
@@ -140,21 +139,17 @@ export class InboundSessions {
     });
     // Stopped in the very moment in which the handshake ended: nobody would cut this session any more.
     if (signal.aborted) {
-      tls.destroy();
+      channel.destroy();
       throw signal.reason;
     }
     const session: Session = { scope: this.#scope, peer, arrivedAt, identity };
-    const served = serveHbone(tls, hboneServerSettings(node.config), node.clock, (tunnel) => {
+    const served = serveHbone(channel, hboneServerSettings(node.config), node.clock, (tunnel) => {
       void handleTunnel(session, tunnel);
     });
     this.#sessions.add(served);
     if (this.#state === "draining") served.drain();
     return served;
   }
-}
-
-function ignoreError(): void {
-  // 'close' follows.
 }
 
 /** Serves one CONNECT to its end. Never rejects. */

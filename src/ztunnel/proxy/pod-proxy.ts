@@ -2,7 +2,6 @@
  * The proxy of one pod: its listeners in the pod's network namespace, and the owner of everything that they let in. When it
  * has stopped, nothing of the pod is left: no listener, session, timer or descriptor.
  */
-import type { Socket } from "node:net";
 import { describeError, MeshError } from "../../shared/base/errors.ts";
 import { HbonePool } from "../../shared/hbone/pool.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
@@ -42,7 +41,7 @@ export interface RunningPodProxy extends PodProxy {
   /** Whether the HBONE connection from this address is served here. */
   serves(peer: SocketAddress): boolean;
   /** Serves an HBONE connection that another thread has accepted. */
-  takeSession(socket: Socket): void;
+  takeSession(connection: TcpConnection): void;
   /** The same for a connection of the pod's application. */
   takeCaptured(connection: TcpConnection): void;
 }
@@ -68,14 +67,14 @@ export interface PodProxyOptions {
 
 export interface Placements {
   /** Of HBONE connections. */
-  readonly sessions: Placement<Socket>;
+  readonly sessions: Placement;
   /** Of connections that the pod's application opens. */
-  readonly captured: Placement<TcpConnection>;
+  readonly captured: Placement;
 }
 
-export interface Placement<T> {
+export interface Placement {
   /** True when another thread serves the connection; nothing of it is left here then. Otherwise it counts here. */
-  handOver(connection: T): boolean;
+  handOver(connection: TcpConnection): boolean;
   /** A connection that another thread has handed over is here. */
   arrived(): void;
   /** A connection that was served here has ended. */
@@ -176,9 +175,9 @@ function running(
     info: scope.info,
     connections: scope.connections,
     serves: (peer) => sessions.serves(peer),
-    takeSession: (socket) => {
+    takeSession: (connection) => {
       placements?.sessions.arrived();
-      void sessions.handle(socket).finally(() => placements?.sessions.ended());
+      void sessions.handle(connection).finally(() => placements?.sessions.ended());
     },
     takeCaptured: (connection) => {
       placements?.captured.arrived();
@@ -190,10 +189,10 @@ function running(
 }
 
 /** Serves an accepted connection, or sees to it that another thread does. */
-function placed<T>(
-  placement: Placement<T> | undefined,
-  serve: (connection: T) => Promise<void>,
-): (connection: T) => void {
+function placed(
+  placement: Placement | undefined,
+  serve: (connection: TcpConnection) => Promise<void>,
+): (connection: TcpConnection) => void {
   if (placement === undefined) return (connection) => void serve(connection);
   return (connection) => {
     if (!placement.handOver(connection)) void serve(connection).finally(() => placement.ended());
@@ -230,16 +229,14 @@ async function listen(
   const { network } = scope;
   if (kind === "dns-only") return;
   const hbone = { ...withoutKeepalive, port: config.inboundPort };
-  const serve = placed(placements?.sessions, (socket: Socket) => sessions.handle(socket));
-  listeners.push(await network.listenTcp(hbone, serve));
+  const serve = placed(placements?.sessions, (connection) => sessions.handle(connection));
+  listeners.push(await network.acceptTcp(hbone, serve));
   if (kind !== "pod") return;
   const plain = { ...common, port: config.inboundPlaintextPort };
   const captured = { ...common, port: config.outboundPort };
   listeners.push(
     await network.acceptTcp(plain, (connection) => void handlePassthrough(scope, connection)),
   );
-  const carry = placed(placements?.captured, (connection: TcpConnection) =>
-    handleOutbound(scope, connection),
-  );
+  const carry = placed(placements?.captured, (connection) => handleOutbound(scope, connection));
   listeners.push(await network.acceptTcp(captured, carry));
 }

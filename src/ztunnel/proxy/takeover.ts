@@ -6,7 +6,7 @@
  */
 import { describeError, MeshError } from "../../shared/base/errors.ts";
 import { openHboneClient } from "../../shared/hbone/client.ts";
-import { handshakeClient } from "../../shared/identity/handshake.ts";
+import { secureClient } from "../../shared/identity/connection-handshake.ts";
 import { formatSpiffe } from "../../shared/identity/spiffe.ts";
 import type { SocketAddress } from "../../shared/net/authority.ts";
 import { ipOf } from "../../shared/net/ip.ts";
@@ -93,17 +93,17 @@ async function roundTrip(
     const certificate = await secrets.fetch(identity, "real-time", signal);
     const destination = { ip: LOOPBACK, port: config.inboundPort };
     const dial = { destination, timeoutMs: ATTEMPT_LIMIT_MS, signal, ...node.sockets };
-    const socket = await network.dialTcp(dial);
-    const from = network.localAddress(socket);
+    const connection = await network.connectTcp(dial);
+    const from = network.localAddress(connection);
     const acceptedIdentities = [formatSpiffe(identity)];
-    const { tls } = await handshakeClient({
-      socket,
+    const { channel } = await secureClient({
+      connection,
       certificate,
       acceptedIdentities,
       clock,
       signal,
     });
-    const session = await openHboneClient(tls, hboneClientSettings(config), clock, signal);
+    const session = await openHboneClient(channel, hboneClientSettings(config), clock, signal);
     const other = from !== undefined && !(await own.serves(from));
     session.drain();
     return other;

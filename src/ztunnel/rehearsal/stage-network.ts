@@ -48,7 +48,7 @@ export function stageNetwork(base: PodNetwork, stage: StageOptions): PodNetwork 
     dialTcp: (options) => base.dialTcp(really(options)),
     connectTcp: (options) => base.connectTcp(really(options)),
     originalDestination: (connection) => base.originalDestination(connection) && captured,
-    localAddress: (socket) => at(ip, base.localAddress(socket)),
-    peerAddress: (socket) => at(peerIp, base.peerAddress(socket)),
+    localAddress: (connection) => at(ip, base.localAddress(connection)),
+    peerAddress: (connection) => at(peerIp, base.peerAddress(connection)),
   };
 }

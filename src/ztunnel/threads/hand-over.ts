@@ -2,11 +2,8 @@
  * Accepted connections on their way to the thread that serves them. Nothing has been read from them, so a descriptor is all
  * there is to them.
  */
-import type { Socket } from "node:net";
 import type { Clock } from "../../shared/base/clock.ts";
-import { adoptTcpSocket } from "../../shared/os/adopt-socket.ts";
-import { descriptorOf } from "../../shared/os/descriptor.ts";
-import { closeDescriptor, duplicate } from "../../shared/os/libc.ts";
+import { closeDescriptor } from "../../shared/os/libc.ts";
 import { TcpConnection } from "../../shared/os/tcp-connection.ts";
 import type { Placement, Placements, RunningPodProxy } from "../proxy/pod-proxy.ts";
 import type { Accepted } from "./messages.ts";
@@ -31,19 +28,13 @@ export function openBoards(
 ): Boards {
   const sessions = new SessionBoard(memory, own, "session");
   const captured = new SessionBoard(memory, own, "captured");
+  const passed = (kind: Accepted["kind"]): Pass => {
+    return ({ fd, peer }, thread) => send(thread, { kind, fd, peer });
+  };
   return {
     placements: {
-      sessions: placementBy<Socket>(sessions, clock, (socket, thread) => {
-        const fd = descriptorOfOwn(socket);
-        if (fd === undefined) return false;
-        socket.destroy();
-        send(thread, { kind: "session", fd });
-        return true;
-      }),
-      captured: placementBy<TcpConnection>(captured, clock, ({ fd, peer }, thread) => {
-        send(thread, { kind: "captured", fd, peer });
-        return true;
-      }),
+      sessions: placementBy(sessions, clock, passed("session")),
+      captured: placementBy(captured, clock, passed("captured")),
     },
     open: () => {
       sessions.open();
@@ -52,18 +43,16 @@ export function openBoards(
   };
 }
 
-function placementBy<T>(
-  board: SessionBoard,
-  clock: Clock,
-  pass: (connection: T, thread: number) => boolean,
-): Placement<T> {
+/** Sends a connection's descriptor to a thread, to which it belongs from then on. */
+type Pass = (connection: TcpConnection, thread: number) => void;
+
+function placementBy(board: SessionBoard, clock: Clock, pass: Pass): Placement {
   return {
     handOver: (connection) => {
       const thread = board.place();
       if (thread === undefined) return false;
-      if (pass(connection, thread)) return true;
-      board.keep(thread);
-      return false;
+      pass(connection, thread);
+      return true;
     },
     arrived: () => board.arrived(),
     ended: () => board.ended(),
@@ -76,16 +65,6 @@ function placementBy<T>(
   };
 }
 
-/** A second descriptor of the connection; undefined when there can be none (they are used up, or the client is gone). */
-function descriptorOfOwn(socket: Socket): number | undefined {
-  try {
-    const fd = descriptorOf(socket);
-    return fd === undefined ? undefined : duplicate(fd);
-  } catch {
-    return undefined;
-  }
-}
-
 /** Serves a connection that was handed over to this thread. Without a proxy (the pod has just left) it ends. */
 export function takeOver(
   proxy: Pick<RunningPodProxy, "takeSession" | "takeCaptured"> | undefined,
@@ -93,9 +72,10 @@ export function takeOver(
   totals: SharedArrayBuffer,
   own: number,
 ): void {
+  const { kind, fd, peer } = accepted;
   if (proxy === undefined) {
-    closeDescriptor(accepted.fd);
-    if (accepted.kind === "session") forgetOne(totals, own);
-  } else if (accepted.kind === "session") proxy.takeSession(adoptTcpSocket(accepted.fd));
-  else proxy.takeCaptured(new TcpConnection(accepted.fd, accepted.peer));
+    closeDescriptor(fd);
+    if (kind === "session") forgetOne(totals, own);
+  } else if (kind === "session") proxy.takeSession(new TcpConnection(fd, peer));
+  else proxy.takeCaptured(new TcpConnection(fd, peer));
 }

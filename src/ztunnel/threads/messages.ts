@@ -31,11 +31,12 @@ export type PodPlace =
   | { readonly kind: "namespace"; readonly fd: number; readonly label: string };
 
 /** A connection from which nothing has been read. */
-export type Accepted =
-  /** On the HBONE port. */
-  | { readonly kind: "session"; readonly fd: number }
-  /** From the pod's application. */
-  | { readonly kind: "captured"; readonly fd: number; readonly peer: SocketAddress };
+export interface Accepted {
+  /** On the HBONE port, or from the pod's application. */
+  readonly kind: "session" | "captured";
+  readonly fd: number;
+  readonly peer: SocketAddress;
+}
 
 /** Asked of a thread. `pod` is a number that no two starts share. */
 export type ThreadRequest =

@@ -66,7 +66,7 @@ const parcel = fields({
 });
 
 const accepted = union({
-  session: { fd: count },
+  session: { fd: count, peer: socketAddress },
   captured: { fd: count, peer: socketAddress },
 });
 

@@ -3,10 +3,9 @@
  * the end. What a header block means is the role's (client.ts, server.ts). A mistake of the peer ends the connection with
  * GOAWAY or one stream with RST_STREAM, as RFC 9113 says for each.
  */
-import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../../base/clock.ts";
-import { describeError, MeshError } from "../../base/errors.ts";
-import { startReading } from "../../os/user-buffer.ts";
+import { MeshError } from "../../base/errors.ts";
+import type { ChannelEvents, SecureChannel } from "../../tls/channel.ts";
 import { HpackDecoder } from "../hpack/decoder.ts";
 import { ConnectionError, errorCode, errorCodeName, StreamError } from "../http2/errors.ts";
 import { FloodGuard } from "../http2/flood.ts";
@@ -15,7 +14,7 @@ import { pingBytes } from "../http2/frames.ts";
 import type { HboneSettings } from "../tunnel.ts";
 import { ClosedStreams } from "./closed-streams.ts";
 import { Deliveries } from "./deliveries.ts";
-import { broken, idle } from "./failures.ts";
+import { broken, brokenBy, idle } from "./failures.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import { Http2Tunnel, type TunnelHost } from "./http2-tunnel.ts";
 import { Inbox, type InboxOwner } from "./inbox.ts";
@@ -31,10 +30,12 @@ import { StreamTable } from "./stream-table.ts";
 /** "leaving": no new tunnels, the others go on. "closing": the last octets are on their way. */
 type State = "open" | "leaving" | "closing" | "closed";
 
-/** How long a closing socket waits for the peer before it is cut. */
+/** How long a closing connection waits for the peer before it is cut. */
 const lingerMs = 1000;
 
-export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwner, LivenessEvents {
+export class Connection
+  implements FrameSink, TunnelHost, InboxOwner, OutboxOwner, LivenessEvents, ChannelEvents
+{
   readonly tunnels = new StreamTable<Http2Tunnel>();
   readonly closedStreams = new ClosedStreams();
   readonly peer = initialPeerSettings();
@@ -42,7 +43,7 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
   readonly write: FrameWriter;
   readonly closed: Promise<void>;
 
-  readonly #socket: TLSSocket;
+  readonly #channel: SecureChannel;
   readonly #clock: Clock;
   readonly #settings: HboneSettings;
   readonly #role: Role;
@@ -65,13 +66,13 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
   #dataTunnel: Http2Tunnel | undefined;
   #dataIsEmpty = false;
 
-  constructor(socket: TLSSocket, settings: HboneSettings, clock: Clock, role: Role) {
-    this.#socket = socket;
+  constructor(channel: SecureChannel, settings: HboneSettings, clock: Clock, role: Role) {
+    this.#channel = channel;
     this.#clock = clock;
     this.#settings = settings;
     this.#role = role;
     this.guard = new FloodGuard(clock);
-    this.#outbox = new Outbox(socket, this);
+    this.#outbox = new Outbox(channel, this);
     this.#inbox = new Inbox(this);
     this.#sender = new Sender(this.#outbox);
     this.write = new FrameWriter(this.#outbox, this.peer);
@@ -86,25 +87,14 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
-    socket.once("close", () => this.#socketClosed());
-    // An error of ours (a revoked peer) keeps its code.
-    socket.on("error", (error) =>
-      this.fail(error instanceof MeshError ? error : broken(describeError(error))),
-    );
-    socket.on("end", () => this.fail(broken("closed by the peer")));
   }
 
   /** Sends our side's first frames and starts to read. */
   start(): void {
-    if (this.#socket.destroyed) {
-      this.fail(broken("socket is closed"));
-      // Its 'close' was emitted before we came.
-      if (this.#socket.closed) this.#socketClosed();
-      return;
-    }
-    this.#socket.setNoDelay(true);
+    this.#channel.listen(this);
+    if (this.#channel.destroyed) this.fail(broken("connection is closed"));
     this.write.preface(this.#settings, this.#role.name);
-    startReading(this.#socket, this.#inbox);
+    this.#channel.read(this.#inbox);
   }
 
   get state(): State {
@@ -135,7 +125,7 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
     this.#state = "closed";
     this.#outbox.close();
     if (!wasClosing) this.#endTunnels(error);
-    this.#socket.destroy();
+    this.#channel.destroy();
   }
 
   /** GOAWAY with this code, then the end of the socket. */
@@ -143,6 +133,27 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
     if (this.#isOver()) return;
     this.write.goAway(this.#role.lastPeerStreamId(), code);
     this.#close(error);
+  }
+
+  // ChannelEvents
+
+  channelWritten(): void {
+    this.#outbox.written();
+  }
+
+  channelFailed(error: Error): void {
+    this.fail(brokenBy(error));
+  }
+
+  channelEnded(): void {
+    this.fail(broken("closed by the peer"));
+  }
+
+  channelClosed(): void {
+    this.fail(broken("connection is closed"));
+    this.#linger?.cancel();
+    this.#inbox.close();
+    this.#settleClosed?.();
   }
 
   // InboxOwner
@@ -382,7 +393,7 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
     this.#state = "closing";
     this.#outbox.end();
     this.#endTunnels(error);
-    this.#linger = this.#clock.after(lingerMs, () => this.#socket.destroy());
+    this.#linger = this.#clock.after(lingerMs, () => this.#channel.destroy());
   }
 
   #endTunnels(error: MeshError): void {
@@ -392,12 +403,5 @@ export class Connection implements FrameSink, TunnelHost, InboxOwner, OutboxOwne
     this.tunnels.clear();
     for (const tunnel of tunnels) tunnel.fail(error);
     this.#role.ended(error);
-  }
-
-  #socketClosed(): void {
-    this.fail(broken("socket is closed"));
-    this.#linger?.cancel();
-    this.#inbox.close();
-    this.#settleClosed?.();
   }
 }

@@ -1,17 +1,19 @@
 /**
- * What a session writes to its TLS socket: one write in flight, everything else joined behind it in one block. Node
- * encrypts a single buffer straight from our memory before `write` returns, so the block is free again at once; but it
- * finishes the write later, at most one each turn, so the size of the writes decides the throughput (perf.md section 2).
+ * What a session writes to its channel. A single buffer is encrypted straight from our memory before `write` returns, so it
+ * is free again at once. While the channel has not finished a write, everything else is joined behind it in one block: so
+ * the size of the writes decides the throughput where each takes a turn (perf.md section 2).
  */
-import type { TLSSocket } from "node:tls";
 import { atTurnEnd, type TurnWork } from "../../base/turn.ts";
-import { TlsWriter } from "../../os/tls-writer.ts";
+import type { SecureChannel } from "../../tls/channel.ts";
 import { Slab, type SlabSize, slabSizes } from "./slab.ts";
 
 const [, firstSize, secondSize, lastSize] = slabSizes;
 
 /** What can wait behind the write in flight. A peer that makes us answer and never reads (PINGs, SETTINGS) stops here. */
 export const maxBacklogBytes = lastSize;
+
+/** The plaintext of a record: more than that is not worth copying, to join it with something. */
+const joinedBytes = 16 * 1024;
 
 export interface OutboxOwner {
   /** A write has finished, and what waited behind it is on its way. */
@@ -21,21 +23,20 @@ export interface OutboxOwner {
 }
 
 export class Outbox implements TurnWork {
-  readonly #socket: TLSSocket;
+  readonly #channel: SecureChannel;
   readonly #owner: OutboxOwner;
-  readonly #writer: TlsWriter;
   #slab: Slab | undefined;
   #fill = 0;
   #writing = false;
   #closed = false;
   #asked = false;
+  #tells = false;
   /** Goes out before the end. */
   #last: Buffer | undefined;
 
-  constructor(socket: TLSSocket, owner: OutboxOwner) {
-    this.#socket = socket;
+  constructor(channel: SecureChannel, owner: OutboxOwner) {
+    this.#channel = channel;
     this.#owner = owner;
-    this.#writer = new TlsWriter(socket, () => this.#written());
   }
 
   /** Nothing in flight, nothing waiting: the next write reaches native code within the call. */
@@ -55,8 +56,7 @@ export class Outbox implements TurnWork {
   /** Writes this memory now. Only while idle; the memory is free again after the return. */
   writeNow(bytes: Buffer): void {
     if (this.#closed) return;
-    this.#writing = true;
-    this.#writer.write(bytes);
+    this.#writing = !this.#channel.write(bytes);
   }
 
   /** Makes room for `length` octets behind what waits; write them to `block` at the returned place before the next call. */
@@ -73,8 +73,18 @@ export class Outbox implements TurnWork {
     return this.#slab?.bytes ?? emptyBlock;
   }
 
+  /** Whether a buffer of this size should be written now from where it lies, rather than joined with others. */
+  takesNow(bytes: number): boolean {
+    return this.idle && (bytes >= joinedBytes || !this.#channel.isDirect);
+  }
+
   /** Sends what waits, unless a write is in flight: then it goes with the next one. */
   flush(): void {
+    if (this.#channel.isDirect && this.#fill < joinedBytes) this.flushSoon();
+    else this.#flushNow();
+  }
+
+  #flushNow(): void {
     if (this.#writing || this.#fill === 0) return;
     const slab = this.#slab;
     const length = this.#fill;
@@ -92,9 +102,19 @@ export class Outbox implements TurnWork {
     atTurnEnd(this);
   }
 
+  /** Calls `outboxSent` at the end of the turn, though no write is in flight. */
+  tellSoon(): void {
+    this.#tells = true;
+    if (!this.#asked) atTurnEnd(this);
+    this.#asked = true;
+  }
+
   atTurnEnd(): void {
     this.#asked = false;
-    this.flush();
+    this.#flushNow();
+    if (!this.#tells) return;
+    this.#tells = false;
+    if (!this.#writing && !this.#closed) this.#owner.outboxSent();
   }
 
   /** Sends everything that waits, then the end of the stream. */
@@ -110,7 +130,7 @@ export class Outbox implements TurnWork {
   #sendLast(): void {
     const last = this.#last;
     this.#last = undefined;
-    if (last !== undefined) this.#socket.end(last);
+    if (last !== undefined) this.#channel.end(last);
   }
 
   /** Nothing more is written. */
@@ -133,13 +153,14 @@ export class Outbox implements TurnWork {
     this.#slab = larger;
   }
 
-  #written(): void {
+  /** The channel has finished the write in flight. */
+  written(): void {
     this.#writing = false;
     if (this.#closed) {
       this.#sendLast();
       return;
     }
-    this.flush();
+    this.#flushNow();
     this.#owner.outboxSent();
   }
 }

@@ -49,9 +49,14 @@ export class Sender {
     }
     const length = end - start;
     const allowed = Math.min(length, this.#allowedBytes(tunnel));
-    if (allowed === length && hasRoom && length <= this.maxFrameBytes && this.#outbox.idle) {
+    if (
+      allowed === length &&
+      hasRoom &&
+      length <= this.maxFrameBytes &&
+      this.#outbox.takesNow(length)
+    ) {
       this.#writeInPlace(tunnel, bytes, start, end, 0);
-      if (length < bulkReadBytes) return true;
+      if (length < bulkReadBytes || this.#outbox.idle) return true;
       this.#park(tunnel);
       return false;
     }
@@ -72,7 +77,7 @@ export class Sender {
     const length = end - start;
     const fits = length <= this.maxFrameBytes && length <= this.#allowedBytes(tunnel);
     if (tunnel.held !== undefined || !fits || length >= bulkReadBytes) return false;
-    if (room && this.#outbox.idle) {
+    if (room && this.#outbox.takesNow(length)) {
       this.#writeInPlace(tunnel, bytes, start, end, frameFlag.endStream);
       return true;
     }
@@ -205,6 +210,8 @@ export class Sender {
     if (tunnel.blocked !== "no") return;
     tunnel.blocked = "outbox";
     this.#parked.push(tunnel);
+    // Nothing is in flight whose end would be told.
+    if (this.#outbox.idle) this.#outbox.tellSoon();
   }
 
   #spend(tunnel: Http2Tunnel, length: number): void {

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { EventEmitter, once } from "node:events";
+import { once } from "node:events";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import type { TLSSocket } from "node:tls";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import {
   readRevocationList,
@@ -18,6 +17,7 @@ import type { Issuer } from "../../../../src/shared/identity/issue.ts";
 import { pemBlocks } from "../../../../src/shared/identity/pem.ts";
 import { RevocationFile } from "../../../../src/shared/identity/revocation.ts";
 import { createLogger, LogFilter } from "../../../../src/shared/telemetry/logger.ts";
+import type { RevocablePeer } from "../../../../src/shared/tls/channel.ts";
 import { FakeClock } from "../../../support/clock.ts";
 import { signCrl } from "../../../support/crl.ts";
 import { newIntermediate, newRoot, newWorkload, spiffe } from "./pki.ts";
@@ -212,12 +212,13 @@ test("a peer whose certificate cannot be looked up is counted, and no reload stu
     log: quiet,
     onUntracked: (role) => untracked.push(role),
   });
-  const showing = (raw: Buffer | undefined): TLSSocket =>
-    Object.assign(new EventEmitter(), {
-      getPeerCertificate: () => ({ raw }),
-    }) as unknown as TLSSocket;
+  const showing = (...chain: Buffer[]): RevocablePeer => ({
+    peerChain: () => chain,
+    onClosed: () => assert.fail("not tracked"),
+    destroy: () => assert.fail("not tracked"),
+  });
   revocation.track(showing(Buffer.from("3000", "hex")), "client");
-  revocation.track(showing(undefined), "server");
+  revocation.track(showing(), "server");
   assert.deepEqual(untracked, ["client", "server"]);
   assert.equal(revocation.trackedConnections, 0);
   renameSync(file(crlOf(root, [web.leaf.serialHex])), path);

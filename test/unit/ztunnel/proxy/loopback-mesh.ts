@@ -123,14 +123,12 @@ class LoopbackNetwork implements PodNetwork {
     return this.captured.shift();
   }
 
-  localAddress(socket: Socket): SocketAddress | undefined {
-    const { localAddress: ip, localPort: port } = socket;
-    return ip === undefined || port === undefined ? undefined : { ip: ipOf(ip), port };
+  localAddress(connection: TcpConnection): SocketAddress | undefined {
+    return own.localAddress(connection);
   }
 
-  peerAddress(socket: Socket): SocketAddress | undefined {
-    const { remoteAddress: ip, remotePort: port } = socket;
-    return ip === undefined || port === undefined ? undefined : { ip: ipOf(ip), port };
+  peerAddress(connection: Socket | TcpConnection): SocketAddress | undefined {
+    return own.peerAddress(connection);
   }
 
   hasIpv6Loopback(): boolean {

@@ -22,10 +22,11 @@ function shared(pod: LoopbackPod, listeners: number, reached: readonly LoopbackP
   return new Proxy<PodNetwork>(pod.network, {
     get: (network, name) => {
       if (name === "listenersOn") return () => listeners;
-      if (name !== "dialTcp") return Reflect.get(network, name);
+      if (name !== "connectTcp") return Reflect.get(network, name);
       return (options: DialTcpOptions) => {
         const { ip } = next.shift() ?? pod;
-        return network.dialTcp({ ...options, destination: { ip, port: options.destination.port } });
+        const { port } = options.destination;
+        return network.connectTcp({ ...options, destination: { ip, port } });
       };
     },
   });

@@ -28,7 +28,11 @@ const toThread: readonly unknown[] = [
   { kind: "stop-pod", pod: 0 },
   { kind: "settle" },
   { kind: "end" },
-  { kind: "take", pod: 3, accepted: { kind: "session", fd: 21 } },
+  {
+    kind: "take",
+    pod: 3,
+    accepted: { kind: "session", fd: 21, peer: { ip: "10.0.0.9", port: 40_000 } },
+  },
   { kind: "take", pod: 3, accepted: { kind: "captured", fd: 21, peer } },
   call({ kind: "start-pod", pod: 1, info, place: { kind: "host" }, board }),
   call({
@@ -50,7 +54,12 @@ const toThread: readonly unknown[] = [
 const fromThread: readonly unknown[] = [
   { kind: "up" },
   { kind: "lines", text: "one\ntwo\n" },
-  { kind: "hand-over", pod: 3, thread: 0, accepted: { kind: "session", fd: 21 } },
+  {
+    kind: "hand-over",
+    pod: 3,
+    thread: 0,
+    accepted: { kind: "session", fd: 21, peer: { ip: "10.0.0.9", port: 40_000 } },
+  },
   call({ kind: "certificate", identity, priority: "real-time" }),
   call({ kind: "demand", key: "network/10.0.0.1" }),
   { kind: "answer", call: 3, outcome: { kind: "done", value: [1, 2] } },
