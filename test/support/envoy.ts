@@ -54,6 +54,15 @@ export class Envoy {
     const bootstrap = {
       admin: { address: loopback },
       static_resources: resources,
+      bootstrap_extensions: [
+        {
+          name: "internal_listener",
+          typed_config: {
+            "@type":
+              "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+          },
+        },
+      ],
       // Else Envoy warns about each start.
       overload_manager: {
         resource_monitors: [
@@ -133,7 +142,8 @@ function readIfAny(path: string): string | undefined {
 interface ListenerPage {
   readonly listener_statuses?: readonly {
     readonly name: string;
-    readonly local_address: { readonly socket_address: { readonly port_value: number } };
+    /** Absent for one inside Envoy. */
+    readonly local_address: { readonly socket_address?: { readonly port_value: number } };
   }[];
 }
 
@@ -148,7 +158,7 @@ async function listenerPorts(
   const statuses = page.listener_statuses ?? [];
   if (statuses.length < listeners.length) return undefined;
   return new Map(
-    statuses.map((one) => [one.name, one.local_address.socket_address.port_value] as const),
+    statuses.map((one) => [one.name, one.local_address.socket_address?.port_value ?? 0] as const),
   );
 }
 

@@ -227,6 +227,7 @@ function requestFields(request: TunnelRequest): readonly HeaderField[] {
 
 function answerOf(tunnel: Http2Tunnel, head: ResponseHead, endStream: boolean): TunnelAnswer {
   if (head.status === 200) {
+    tunnel.opened();
     if (endStream) tunnel.remoteEnd();
     return { kind: "open", headers: head.headers, stream: tunnel };
   }

@@ -8,7 +8,13 @@ import { Envoy, envoyVersion, withoutEnvoy } from "../../support/envoy.ts";
 import { dial, echoServer, portOf } from "../../support/hbone.ts";
 import { newRoot, newWorkload, spiffe } from "../../unit/shared/identity/pki.ts";
 import { application, collect, cutByPeer, echoesAt, eventually, HboneClient } from "./endpoints.ts";
-import { plainCluster, smallWindows, terminatingListener } from "./resources.ts";
+import {
+  answeringInnerListener,
+  innerCluster,
+  plainCluster,
+  smallWindows,
+  terminatingListener,
+} from "./resources.ts";
 
 const root = newRoot();
 const web = newWorkload(root, { uris: [spiffe("shop/web")] });
@@ -57,11 +63,17 @@ describe("Envoy as the HBONE server of our client", { skip: withoutEnvoy }, () =
         terminatingListener("draining", "echo", catalog, peer, { drainTimeout: "0.1s" }),
         terminatingListener("scripted", "app", catalog, peer),
         terminatingListener("broken", "nobody", catalog, peer),
+        ...[1_000, 1_000_000].flatMap((size) => [
+          terminatingListener(`answers-${size}`, `inner-${size}`, catalog, peer),
+          answeringInnerListener(`inner-${size}`, size),
+        ]),
       ],
       clusters: [
         plainCluster("echo", portOf(echo)),
         plainCluster("app", portOf(app)),
         plainCluster("nobody", closedPort),
+        innerCluster("inner-1000"),
+        innerCluster("inner-1000000"),
       ],
     });
   });
@@ -147,6 +159,23 @@ describe("Envoy as the HBONE server of our client", { skip: withoutEnvoy }, () =
     assert.equal(client.sessions[0]?.openStreams, 0);
     assert.equal(client.sessions[0]?.usable, true);
   });
+
+  // As in a waypoint: the tunnel ends in an internal listener, whose connection closes both ways at once. Envoy then sends
+  // the answer and RST_STREAM CONNECT_ERROR, without END_STREAM.
+  for (const size of [1_000, 1_000_000])
+    test(`an answer of ${size} bytes behind which Envoy closes the inner connection`, async () => {
+      const client = await clientOf(`answers-${size}`);
+      for (let round = 0; round < 5; round++) {
+        const socket = await dial(client.port);
+        socket.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        const answer = (await collect(socket)).toString();
+        assert.match(answer, /^HTTP\/1.1 200 OK\r\n/);
+        assert.equal(answer.length - answer.indexOf("\r\n\r\n") - 4, size);
+        assert.deepEqual(await client.flows[round]?.done, {});
+      }
+      assert.equal(client.sessions.length, 1);
+      await client.close();
+    });
 
   test("RST_STREAM by Envoy and by us ends one tunnel alone", async () => {
     const client = await clientOf("scripted");

@@ -261,3 +261,51 @@ export function terminatingListener(
     ],
   };
 }
+
+/** A listener inside Envoy that answers every request by itself, with so many octets. */
+export function answeringInnerListener(name: string, bytes: number): object {
+  const route = {
+    match: { prefix: "/" },
+    direct_response: { status: 200, body: { inline_string: "x".repeat(bytes) } },
+  };
+  const manager = {
+    "@type": type(
+      "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    ),
+    stat_prefix: name,
+    // The end right behind the answer, so that both can be in one read.
+    delayed_close_timeout: "0s",
+    route_config: {
+      max_direct_response_body_size_bytes: bytes,
+      virtual_hosts: [{ name: "all", domains: ["*"], routes: [route] }],
+    },
+    http_filters: [
+      {
+        name: "envoy.filters.http.router",
+        typed_config: { "@type": type("envoy.extensions.filters.http.router.v3.Router") },
+      },
+    ],
+  };
+  return {
+    name,
+    internal_listener: {},
+    filter_chains: [
+      {
+        filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: manager }],
+      },
+    ],
+  };
+}
+
+/** Leads to the inner listener of the same name. */
+export function innerCluster(name: string): object {
+  const address = { envoy_internal_address: { server_listener_name: name } };
+  return {
+    name,
+    type: "STATIC",
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
+    },
+  };
+}

@@ -53,6 +53,8 @@ export class Http2Tunnel implements TunnelStream, Port {
 
   #local: Local = "open";
   #remoteEnded = false;
+  /** A client's tunnel, and open: what comes is the far application's answer. */
+  #isOpened = false;
   #peer: Port | undefined;
   #listener: PortListener | undefined;
   #close: PortClose | undefined;
@@ -89,6 +91,11 @@ export class Http2Tunnel implements TunnelStream, Port {
     this.#onEarlyClose = undefined;
   }
 
+  /** The peer has opened the tunnel that we asked for. */
+  opened(): void {
+    this.#isOpened = true;
+  }
+
   get awaitsAnswer(): boolean {
     return this.#onEarlyClose !== undefined;
   }
@@ -110,11 +117,11 @@ export class Http2Tunnel implements TunnelStream, Port {
     this.#closeIfDone();
   }
 
-  /** RST_STREAM came; the session has forgotten the stream. NO_ERROR and CANCEL read as the end of the stream. */
+  /** RST_STREAM came; the session has forgotten the stream. What came before is handed on where it reads as the end. */
   remoteReset(code: number): void {
+    const readsAsEnd = this.#readsAsEnd(code);
     this.#stopSending();
     this.#remoteEnded = true;
-    const readsAsEnd = code === errorCode.noError || code === errorCode.cancel;
     if (readsAsEnd && !this.awaitsAnswer) {
       this.#inflow.finish();
       this.#closeIfDone();
@@ -223,6 +230,16 @@ export class Http2Tunnel implements TunnelStream, Port {
 
   inflowEnded(): void {
     this.#closeIfDone();
+  }
+
+  /**
+   * NO_ERROR and CANCEL do. So does every reset behind the end of an answer, and CONNECT_ERROR behind a part of one: with
+   * it Envoy ends a CONNECT whose upstream closes both ways at once, which at a waypoint is every `Connection: close`.
+   */
+  #readsAsEnd(code: number): boolean {
+    if (code === errorCode.noError || code === errorCode.cancel) return true;
+    if (!this.#isOpened) return false;
+    return this.#remoteEnded || (code === errorCode.connectError && this.#inflow.arrivedBytes > 0);
   }
 
   #sendEnd(): void {

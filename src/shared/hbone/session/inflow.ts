@@ -37,6 +37,12 @@ export class Inflow {
     return this.#givenBytes;
   }
 
+  /** Handed on or still here. */
+  get arrivedBytes(): number {
+    const waiting = this.#slab === undefined ? 0 : this.#pieceEnd - this.#start;
+    return this.#givenBytes + waiting + (this.#queue?.bytes ?? 0);
+  }
+
   get ended(): boolean {
     return this.#end === "handed-on" || this.#end === "dropped";
   }
