@@ -6,19 +6,9 @@ import { createServer, connect as netConnect, type Server, type Socket } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TLSSocket, connect as tlsConnect, createServer as tlsServer } from "node:tls";
-import { type Clock, systemClock } from "../../src/shared/base/clock.ts";
-import { openHboneClient } from "../../src/shared/hbone/client.ts";
+import { systemClock } from "../../src/shared/base/clock.ts";
 import { joinFlow } from "../../src/shared/hbone/flow.ts";
-import { serveHbone } from "../../src/shared/hbone/server.ts";
-import {
-  defaultHboneSettings,
-  type Flow,
-  type HboneClientSession,
-  type HboneServerSession,
-  type HboneSettings,
-  type HeaderField,
-  type IncomingTunnel,
-} from "../../src/shared/hbone/tunnel.ts";
+import type { Flow, HeaderField, IncomingTunnel } from "../../src/shared/hbone/tunnel.ts";
 import { ipOf } from "../../src/shared/net/ip.ts";
 import { hostNetwork } from "../../src/shared/os/pod-network.ts";
 import type { TcpConnection } from "../../src/shared/os/tcp-connection.ts";
@@ -72,36 +62,6 @@ export async function tlsPair(): Promise<TlsPair> {
   return { client, server };
 }
 
-export interface SessionPair {
-  readonly client: HboneClientSession;
-  readonly server: HboneServerSession;
-  /** Ends both and waits until their sockets have closed. */
-  close(): Promise<void>;
-}
-
-export interface PairOptions {
-  readonly client?: Partial<HboneSettings>;
-  readonly server?: Partial<HboneSettings>;
-  readonly clock?: Clock;
-}
-
-export async function sessionPair(
-  onTunnel: (tunnel: IncomingTunnel) => void,
-  options: PairOptions = {},
-): Promise<SessionPair> {
-  const tls = await tlsPair();
-  const clock = options.clock ?? systemClock;
-  const serverSettings = { ...defaultHboneSettings("server"), ...options.server };
-  const server = serveHbone(tls.server, serverSettings, clock, onTunnel);
-  const clientSettings = { ...defaultHboneSettings("client"), ...options.client };
-  const client = await openHboneClient(tls.client, clientSettings, clock);
-  const close = async (): Promise<void> => {
-    client.drain();
-    await Promise.all([client.closed, server.closed]);
-  };
-  return { client, server, close };
-}
-
 export const neverAborts = new AbortController().signal;
 
 /** Echoes until the client half-closes, then half-closes too. */
@@ -132,21 +92,33 @@ const network = hostNetwork(systemClock);
 const loopback = ipOf("127.0.0.1");
 
 export const nodeSockets: Ends = { name: "sockets of Node", pair: socketPair, dial };
+async function acceptBare<T>(
+  reach: (port: number) => Promise<T>,
+): Promise<{ readonly near: TcpConnection; readonly far: T }> {
+  const accepted = deferred<TcpConnection>();
+  const listener = await network.acceptTcp(
+    { ip: loopback, port: 0, reusePort: false, transparent: "never" },
+    accepted.resolve,
+  );
+  const far = await reach(listener.port);
+  const near = await accepted.promise;
+  await listener.close();
+  return { near, far };
+}
+
+async function dialBare(port: number): Promise<TcpConnection> {
+  return network.connectTcp({ destination: { ip: loopback, port }, timeoutMs: 5_000 });
+}
+
+/** Both ends of a TCP connection are bare. */
+export function bareEnds(): Promise<{ readonly near: TcpConnection; readonly far: TcpConnection }> {
+  return acceptBare(dialBare);
+}
+
 export const bareConnections: Ends = {
   name: "bare connections",
-  pair: async () => {
-    const accepted = deferred<TcpConnection>();
-    const listener = await network.acceptTcp(
-      { ip: loopback, port: 0, reusePort: false, transparent: "never" },
-      accepted.resolve,
-    );
-    const far = await dial(listener.port);
-    const near = await accepted.promise;
-    await listener.close();
-    return { near, far };
-  },
-  dial: async (port) =>
-    network.connectTcp({ destination: { ip: loopback, port }, timeoutMs: 5_000 }),
+  pair: () => acceptBare(dial),
+  dial: dialBare,
 };
 
 /** What an inbound proxy does: connects to the application, answers 200, joins. */

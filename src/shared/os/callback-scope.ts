@@ -18,11 +18,17 @@ interface ReadAsking {
 export class CallbackScope {
   readonly #stream: ReadAsking;
   #work: (() => void) | undefined;
+  #failure: { readonly thrown: unknown } | undefined;
 
   private constructor(stream: ReadAsking) {
     this.#stream = stream;
     stream.onreadstart = () => {
-      this.#work?.();
+      // Thrown from here it would be nobody's.
+      try {
+        this.#work?.();
+      } catch (thrown) {
+        this.#failure = { thrown };
+      }
       return 0;
     };
   }
@@ -43,6 +49,10 @@ export class CallbackScope {
   run(work: () => void): void {
     this.#work = work;
     this.#stream.readStart();
+    const failure = this.#failure;
+    if (failure === undefined) return;
+    this.#failure = undefined;
+    throw failure.thrown;
   }
 }
 

@@ -154,10 +154,11 @@ export class ConnectionChannel implements SecureChannel, RevocablePeer, ReadyLis
 
   /** Only for the tick that `destroy` asks for: whoever calls it is in the midst of something. */
   tellClosed(): void {
-    const error = this.#error;
-    this.#error = undefined;
-    if (error !== undefined) this.#events?.channelFailed(error);
-    this.#events?.channelClosed();
+    const events = this.#events;
+    // Asked for twice where somebody listens in the very tick in which the channel closes.
+    this.#events = undefined;
+    if (this.#error !== undefined) events?.channelFailed(this.#error);
+    events?.channelClosed();
     const listeners = this.#onClosed;
     this.#onClosed = [];
     for (const listener of listeners) listener();

@@ -99,7 +99,9 @@ function setOwnCertificate(context: Address, { chainPem, keyPem }: TlsContextOpt
   } finally {
     for (const certificate of [leaf, ...intermediates]) ssl.X509_free(certificate ?? 0);
   }
-  const key = withBio(keyPem, (bio) => ssl.PEM_read_bio_PrivateKey(bio, null, null, null));
+  const key = withBio("private key", keyPem, (bio) =>
+    ssl.PEM_read_bio_PrivateKey(bio, null, null, null),
+  );
   try {
     made("private key", ssl.SSL_CTX_use_PrivateKey(context, key));
     made("private key of another certificate", ssl.SSL_CTX_check_private_key(context));
@@ -155,7 +157,7 @@ function protocolSelector(): bigint {
 
 function readCertificates(pem: string): Address[] {
   const ssl = openssl();
-  const found = withBio(pem, (bio) => {
+  const found = withBio("certificate", pem, (bio) => {
     const list: Address[] = [];
     for (;;) {
       const certificate = ssl.PEM_read_bio_X509(bio, null, null, null);
@@ -168,10 +170,10 @@ function readCertificates(pem: string): Address[] {
   return found;
 }
 
-function withBio<T>(text: string, read: (bio: Address) => T): T {
+function withBio<T>(what: string, text: string, read: (bio: Address) => T): T {
   const ssl = openssl();
   const bytes = Buffer.from(text, "latin1");
-  const bio = made("memory", ssl.BIO_new_mem_buf(bytes, bytes.length));
+  const bio = made(what, ssl.BIO_new_mem_buf(bytes, bytes.length));
   try {
     return read(bio);
   } finally {

@@ -1,6 +1,6 @@
 /** TLS as Node does it, on any stream: for tunnels inside tunnels, and sockets of Node's own. */
 import { nextTick } from "node:process";
-import { TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { TlsWriter } from "../os/tls-writer.ts";
 import { type BufferReader, startReading } from "../os/user-buffer.ts";
 import type { ChannelEvents, RevocablePeer, SecureChannel } from "./channel.ts";
@@ -69,5 +69,5 @@ function chainOf(socket: TLSSocket): readonly Buffer[] {
 
 /** Whatever TLS connection this is, as a channel. */
 export function channelOf(tls: TLSSocket | SecureChannel): SecureChannel {
-  return tls instanceof TLSSocket ? new StreamChannel(tls) : tls;
+  return "isDirect" in tls ? tls : new StreamChannel(tls);
 }

@@ -1,6 +1,5 @@
 /** Raw octets to a live server and a live client: each mistake is answered with the code of RFC 9113, and only where it belongs. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { describe, test } from "node:test";
 import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { MeshError } from "../../../../src/shared/base/errors.ts";
@@ -8,6 +7,7 @@ import { openHboneClient } from "../../../../src/shared/hbone/client.ts";
 import { serveHbone } from "../../../../src/shared/hbone/server.ts";
 import { slabsInUse } from "../../../../src/shared/hbone/session/slab.ts";
 import { defaultHboneSettings, type TunnelAnswer } from "../../../../src/shared/hbone/tunnel.ts";
+import { carriers } from "../../../support/carriers.ts";
 import {
   connectBlock,
   neverAborts,
@@ -15,7 +15,6 @@ import {
   rawBlock,
   rawFrame,
   rawPreface,
-  tlsPair,
 } from "../../../support/hbone.ts";
 
 const code = {
@@ -190,193 +189,203 @@ const local: readonly (readonly [name: string, bytes: Buffer, code: number])[] =
   ],
 ];
 
-async function server(): Promise<{ peer: RawPeer; ended: Promise<void>; answered: string[] }> {
-  const { client, server: socket } = await tlsPair();
-  const answered: string[] = [];
-  const limits = { ...defaultHboneSettings("server"), streamWindowBytes: 4096 };
-  const session = serveHbone(socket, limits, systemClock, (tunnel) => {
-    answered.push(tunnel.authority);
-    if (tunnel.authority === "answer:1") tunnel.accept([]);
-  });
-  return { peer: new RawPeer(client), ended: session.closed, answered };
-}
+for (const carrier of carriers)
+  describe(carrier.name, () => {
+    async function server(): Promise<{ peer: RawPeer; ended: Promise<void>; answered: string[] }> {
+      const { ours: socket, peer: client } = await carrier.ourServer();
+      const answered: string[] = [];
+      const limits = { ...defaultHboneSettings("server"), streamWindowBytes: 4096 };
+      const session = serveHbone(socket, limits, systemClock, (tunnel) => {
+        answered.push(tunnel.authority);
+        if (tunnel.authority === "answer:1") tunnel.accept([]);
+      });
+      return { peer: new RawPeer(client), ended: session.closed, answered };
+    }
 
-describe("a server ends the session", () => {
-  for (const [name, bytes, expected] of fatal) {
-    test(name, async () => {
-      const { peer, ended } = await server();
-      peer.socket.write(Buffer.concat([hello, bytes]));
-      assert.equal(await peer.goAwayCode(), expected);
-      await ended;
-      assert.equal(slabsInUse(), 0);
+    describe("a server ends the session", () => {
+      for (const [name, bytes, expected] of fatal) {
+        test(name, async () => {
+          const { peer, ended } = await server();
+          peer.socket.write(Buffer.concat([hello, bytes]));
+          assert.equal(await peer.goAwayCode(), expected);
+          await ended;
+          assert.equal(slabsInUse(), 0);
+        });
+      }
+
+      test("no preface", async () => {
+        const { peer, ended } = await server();
+        peer.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert.equal(await peer.goAwayCode(), code.protocol);
+        await ended;
+      });
+
+      test("first frame is not SETTINGS", async () => {
+        const { peer, ended } = await server();
+        peer.socket.write(Buffer.concat([rawPreface, rawFrame(6, 0, 0, "0000000000000000")]));
+        assert.equal(await peer.goAwayCode(), code.protocol);
+        await ended;
+      });
+
+      test("a closed stream is opened again", async () => {
+        const { peer, ended } = await server();
+        peer.socket.write(Buffer.concat([hello, open(1), rawFrame(3, 0, 1, "00000008"), open(1)]));
+        assert.equal(await peer.goAwayCode(), code.closed);
+        await ended;
+      });
+
+      test("more DATA than the session window", async () => {
+        const { ours: socket, peer: client } = await carrier.ourServer();
+        const base = defaultHboneSettings("server");
+        const limits = { ...base, connectionWindowBytes: 65_535, streamWindowBytes: 1 << 20 };
+        const session = serveHbone(socket, limits, systemClock, () => undefined);
+        const peer = new RawPeer(client);
+        client.write(Buffer.concat([hello, open(1), many(5, () => data(1, 0, 16_000))]));
+        assert.equal(await peer.goAwayCode(), code.flowControl);
+        await session.closed;
+      });
     });
-  }
 
-  test("no preface", async () => {
-    const { peer, ended } = await server();
-    peer.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert.equal(await peer.goAwayCode(), code.protocol);
-    await ended;
-  });
+    describe("a server resets one stream", () => {
+      for (const [name, bytes, expected] of local) {
+        test(name, async () => {
+          const { peer, ended, answered } = await server();
+          const other = rawBlock([
+            [":method", "CONNECT"],
+            [":authority", "answer:1"],
+          ]);
+          peer.socket.write(Buffer.concat([hello, bytes, rawFrame(1, 4, 99, other)]));
+          assert.equal(await peer.resetCode(1), expected);
+          // The session has not suffered.
+          const answer = await peer.find((frame) => frame.type === 1 && frame.streamId === 99);
+          assert.equal(answer.flags & 0x4, 0x4);
+          assert.ok(answered.includes("answer:1"));
+          peer.socket.destroy();
+          await ended;
+          assert.equal(slabsInUse(), 0);
+        });
+      }
 
-  test("first frame is not SETTINGS", async () => {
-    const { peer, ended } = await server();
-    peer.socket.write(Buffer.concat([rawPreface, rawFrame(6, 0, 0, "0000000000000000")]));
-    assert.equal(await peer.goAwayCode(), code.protocol);
-    await ended;
-  });
+      test("streams beyond the limit, requests that were reset early included", async () => {
+        const { peer, ended } = await server();
+        const cycle = (index: number): Buffer =>
+          Buffer.concat([open(index * 2 + 1), rawFrame(3, 0, index * 2 + 1, "00000008")]);
+        peer.socket.write(Buffer.concat([hello, many(200, cycle), open(401)]));
+        assert.equal(await peer.resetCode(401), code.refused);
+        peer.socket.destroy();
+        await ended;
+      });
 
-  test("a closed stream is opened again", async () => {
-    const { peer, ended } = await server();
-    peer.socket.write(Buffer.concat([hello, open(1), rawFrame(3, 0, 1, "00000008"), open(1)]));
-    assert.equal(await peer.goAwayCode(), code.closed);
-    await ended;
-  });
+      test("the rest of a frame whose stream is reset meanwhile is given back", async () => {
+        const { ours: socket, peer: client } = await carrier.ourServer();
+        const limits = { ...defaultHboneSettings("server"), connectionWindowBytes: 65_535 };
+        let reset = (): void => undefined;
+        const session = serveHbone(socket, limits, systemClock, (tunnel) => {
+          const stream = tunnel.accept([]);
+          reset = () => stream.reset(8);
+        });
+        const peer = new RawPeer(client);
+        const frame = data(1, 0, 60_000);
+        client.write(Buffer.concat([hello, open(1), frame.subarray(0, 20_000)]));
+        await peer.find((found) => found.type === 1);
+        reset();
+        await peer.resetCode(1);
+        client.write(
+          Buffer.concat([frame.subarray(20_000), rawFrame(6, 0, 0, "0000000000000000")]),
+        );
+        await peer.find((found) => found.type === 6);
+        const returned = peer.frames
+          .filter((found) => found.type === 8 && found.streamId === 0)
+          .reduce((sum, found) => sum + found.payload.readUInt32BE(0), 0);
+        // Portions of half a window: without the rest of the frame nothing would have come.
+        assert.ok(returned >= 32_768, `${returned} octets returned`);
+        client.destroy();
+        await session.closed;
+      });
 
-  test("more DATA than the session window", async () => {
-    const { client, server: socket } = await tlsPair();
-    const base = defaultHboneSettings("server");
-    const limits = { ...base, connectionWindowBytes: 65_535, streamWindowBytes: 1 << 20 };
-    const session = serveHbone(socket, limits, systemClock, () => undefined);
-    const peer = new RawPeer(client);
-    client.write(Buffer.concat([hello, open(1), many(5, () => data(1, 0, 16_000))]));
-    assert.equal(await peer.goAwayCode(), code.flowControl);
-    await session.closed;
-  });
-});
-
-describe("a server resets one stream", () => {
-  for (const [name, bytes, expected] of local) {
-    test(name, async () => {
-      const { peer, ended, answered } = await server();
-      const other = rawBlock([
-        [":method", "CONNECT"],
-        [":authority", "answer:1"],
-      ]);
-      peer.socket.write(Buffer.concat([hello, bytes, rawFrame(1, 4, 99, other)]));
-      assert.equal(await peer.resetCode(1), expected);
-      // The session has not suffered.
-      const answer = await peer.find((frame) => frame.type === 1 && frame.streamId === 99);
-      assert.equal(answer.flags & 0x4, 0x4);
-      assert.ok(answered.includes("answer:1"));
-      peer.socket.destroy();
-      await ended;
-      assert.equal(slabsInUse(), 0);
+      test("padding and the payload of dead streams do not eat the session window", async () => {
+        const { peer, ended } = await server();
+        const padded = rawFrame(0, 8, 1, Buffer.concat([Buffer.from([200]), Buffer.alloc(200)]));
+        peer.socket.write(Buffer.concat([hello, open(1), many(15, () => padded)]));
+        // 15 * 201 octets of padding: half of the stream window comes back.
+        await peer.find((frame) => frame.type === 8 && frame.streamId === 1);
+        peer.socket.destroy();
+        await ended;
+      });
     });
-  }
 
-  test("streams beyond the limit, requests that were reset early included", async () => {
-    const { peer, ended } = await server();
-    const cycle = (index: number): Buffer =>
-      Buffer.concat([open(index * 2 + 1), rawFrame(3, 0, index * 2 + 1, "00000008")]);
-    peer.socket.write(Buffer.concat([hello, many(200, cycle), open(401)]));
-    assert.equal(await peer.resetCode(401), code.refused);
-    peer.socket.destroy();
-    await ended;
-  });
+    /** A client of ours whose request waits for what a hand-written server answers. */
+    async function askRawServer() {
+      const { ours: client, peer: socket } = await carrier.ourClient();
+      const peer = new RawPeer(socket, rawPreface.length);
+      socket.write(settings);
+      const session = await openHboneClient(client, defaultHboneSettings("client"), systemClock);
+      const answer = session.connect({ authority: "a:1", headers: [] }, neverAborts);
+      answer.catch(() => undefined);
+      await peer.find((frame) => frame.type === 1);
+      return { socket, peer, session, answer };
+    }
 
-  test("the rest of a frame whose stream is reset meanwhile is given back", async () => {
-    const { client, server: socket } = await tlsPair();
-    const limits = { ...defaultHboneSettings("server"), connectionWindowBytes: 65_535 };
-    let reset = (): void => undefined;
-    const session = serveHbone(socket, limits, systemClock, (tunnel) => {
-      const stream = tunnel.accept([]);
-      reset = () => stream.reset(8);
+    describe("a client ends the session", () => {
+      const cases: readonly (readonly [name: string, bytes: Buffer, code: number])[] = [
+        ["PUSH_PROMISE", rawFrame(5, 4, 1, "00000002"), code.protocol],
+        ["HEADERS on an even stream", rawFrame(1, 4, 2, "88"), code.protocol],
+        ["HEADERS on a stream nobody opened", rawFrame(1, 4, 77, "88"), code.protocol],
+        ["DATA on a stream nobody opened", data(77, 0, 1), code.protocol],
+        ["bad header block", rawFrame(1, 4, 1, "ffff"), code.compression],
+      ];
+      for (const [name, bytes, expected] of cases) {
+        test(name, async () => {
+          const { socket, peer, session, answer } = await askRawServer();
+          socket.write(bytes);
+          assert.equal(await peer.goAwayCode(), expected);
+          await assert.rejects(answer, { code: "h2-failed" });
+          await session.closed;
+          assert.equal(session.usable, false);
+          assert.equal(slabsInUse(), 0);
+        });
+      }
     });
-    const peer = new RawPeer(client);
-    const frame = data(1, 0, 60_000);
-    client.write(Buffer.concat([hello, open(1), frame.subarray(0, 20_000)]));
-    await peer.find((found) => found.type === 1);
-    reset();
-    await peer.resetCode(1);
-    client.write(Buffer.concat([frame.subarray(20_000), rawFrame(6, 0, 0, "0000000000000000")]));
-    await peer.find((found) => found.type === 6);
-    const returned = peer.frames
-      .filter((found) => found.type === 8 && found.streamId === 0)
-      .reduce((sum, found) => sum + found.payload.readUInt32BE(0), 0);
-    // Portions of half a window: without the rest of the frame nothing would have come.
-    assert.ok(returned >= 32_768, `${returned} octets returned`);
-    client.destroy();
-    await session.closed;
-  });
 
-  test("padding and the payload of dead streams do not eat the session window", async () => {
-    const { peer, ended } = await server();
-    const padded = rawFrame(0, 8, 1, Buffer.concat([Buffer.from([200]), Buffer.alloc(200)]));
-    peer.socket.write(Buffer.concat([hello, open(1), many(15, () => padded)]));
-    // 15 * 201 octets of padding: half of the stream window comes back.
-    await peer.find((frame) => frame.type === 8 && frame.streamId === 1);
-    peer.socket.destroy();
-    await ended;
-  });
-});
+    describe("a client fails one request", () => {
+      const response = (...fields: [string, string][]): Buffer =>
+        rawFrame(1, 4, 1, rawBlock(fields));
+      const cases: readonly (readonly [name: string, bytes: Buffer, code: number])[] = [
+        ["no :status", response(["a", "b"]), code.protocol],
+        [":status of four digits", response([":status", "2000"]), code.protocol],
+        [":path in a response", response([":status", "200"], [":path", "/"]), code.protocol],
+        ["1xx with END_STREAM", rawFrame(1, 5, 1, rawBlock([[":status", "103"]])), code.protocol],
+        [
+          "header list too large",
+          response([":status", "200"], ["a", "x".repeat(17_000)]),
+          code.calm,
+        ],
+      ];
+      for (const [name, bytes, expected] of cases) {
+        test(name, async () => {
+          const { socket, peer, session, answer } = await askRawServer();
+          socket.write(bytes);
+          assert.equal(await peer.resetCode(1), expected);
+          await assert.rejects(answer, { code: "h2-failed" });
+          assert.equal(session.usable, true);
+          session.destroy(new MeshError("drained", "done"));
+          await session.closed;
+          socket.destroy();
+        });
+      }
 
-/** A client of ours whose request waits for what a hand-written server answers. */
-async function askRawServer() {
-  const { client, server: socket } = await tlsPair();
-  const peer = new RawPeer(socket, rawPreface.length);
-  socket.write(settings);
-  const session = await openHboneClient(client, defaultHboneSettings("client"), systemClock);
-  const answer = session.connect({ authority: "a:1", headers: [] }, neverAborts);
-  answer.catch(() => undefined);
-  await peer.find((frame) => frame.type === 1);
-  return { socket, peer, session, answer };
-}
-
-describe("a client ends the session", () => {
-  const cases: readonly (readonly [name: string, bytes: Buffer, code: number])[] = [
-    ["PUSH_PROMISE", rawFrame(5, 4, 1, "00000002"), code.protocol],
-    ["HEADERS on an even stream", rawFrame(1, 4, 2, "88"), code.protocol],
-    ["HEADERS on a stream nobody opened", rawFrame(1, 4, 77, "88"), code.protocol],
-    ["DATA on a stream nobody opened", data(77, 0, 1), code.protocol],
-    ["bad header block", rawFrame(1, 4, 1, "ffff"), code.compression],
-  ];
-  for (const [name, bytes, expected] of cases) {
-    test(name, async () => {
-      const { socket, peer, session, answer } = await askRawServer();
-      socket.write(bytes);
-      assert.equal(await peer.goAwayCode(), expected);
-      await assert.rejects(answer, { code: "h2-failed" });
-      await session.closed;
-      assert.equal(session.usable, false);
-      assert.equal(slabsInUse(), 0);
+      test("informational responses come before the answer", async () => {
+        const { ours: client, peer: socket } = await carrier.ourClient();
+        const peer = new RawPeer(socket, rawPreface.length);
+        socket.write(settings);
+        const session = await openHboneClient(client, defaultHboneSettings("client"), systemClock);
+        const pending = session.connect({ authority: "a:1", headers: [] }, neverAborts);
+        await peer.find((frame) => frame.type === 1);
+        socket.write(Buffer.concat([response([":status", "103"]), response([":status", "200"])]));
+        const answer: TunnelAnswer = await pending;
+        assert.equal(answer.kind, "open");
+        socket.destroy();
+        await session.closed;
+      });
     });
-  }
-});
-
-describe("a client fails one request", () => {
-  const response = (...fields: [string, string][]): Buffer => rawFrame(1, 4, 1, rawBlock(fields));
-  const cases: readonly (readonly [name: string, bytes: Buffer, code: number])[] = [
-    ["no :status", response(["a", "b"]), code.protocol],
-    [":status of four digits", response([":status", "2000"]), code.protocol],
-    [":path in a response", response([":status", "200"], [":path", "/"]), code.protocol],
-    ["1xx with END_STREAM", rawFrame(1, 5, 1, rawBlock([[":status", "103"]])), code.protocol],
-    ["header list too large", response([":status", "200"], ["a", "x".repeat(17_000)]), code.calm],
-  ];
-  for (const [name, bytes, expected] of cases) {
-    test(name, async () => {
-      const { socket, peer, session, answer } = await askRawServer();
-      socket.write(bytes);
-      assert.equal(await peer.resetCode(1), expected);
-      await assert.rejects(answer, { code: "h2-failed" });
-      assert.equal(session.usable, true);
-      session.destroy(new MeshError("drained", "done"));
-      await session.closed;
-      socket.destroy();
-    });
-  }
-
-  test("informational responses come before the answer", async () => {
-    const { client, server: socket } = await tlsPair();
-    const peer = new RawPeer(socket, rawPreface.length);
-    socket.write(settings);
-    const session = await openHboneClient(client, defaultHboneSettings("client"), systemClock);
-    const pending = session.connect({ authority: "a:1", headers: [] }, neverAborts);
-    await peer.find((frame) => frame.type === 1);
-    socket.write(Buffer.concat([response([":status", "103"]), response([":status", "200"])]));
-    const answer: TunnelAnswer = await pending;
-    assert.equal(answer.kind, "open");
-    socket.destroy();
-    await once(client, "close");
   });
-});

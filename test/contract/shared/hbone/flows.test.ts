@@ -16,11 +16,9 @@ import {
   echoServer,
   neverAborts,
   nodeSockets,
-  type PairOptions,
   portOf,
-  type SessionPair,
-  sessionPair,
 } from "../../../support/hbone.ts";
+import { type PairOptions, type SessionPair, sessionPair } from "../../../support/session-pair.ts";
 
 interface Mesh {
   readonly pair: SessionPair;

@@ -6,6 +6,7 @@ import { openHboneClient } from "../../../../src/shared/hbone/client.ts";
 import { joinFlow } from "../../../../src/shared/hbone/flow.ts";
 import { slabsInUse } from "../../../../src/shared/hbone/session/slab.ts";
 import { defaultHboneSettings } from "../../../../src/shared/hbone/tunnel.ts";
+import { carriers } from "../../../support/carriers.ts";
 import {
   bareConnections,
   neverAborts,
@@ -14,7 +15,6 @@ import {
   rawBlock,
   rawFrame,
   rawPreface,
-  tlsPair,
 } from "../../../support/hbone.ts";
 
 const SIZE = 60_000;
@@ -47,21 +47,20 @@ const cases: readonly Case[] = [
   { name: "INTERNAL_ERROR", code: code.internal, endFirst: false, seen: "ECONNRESET" },
 ];
 
-for (const ends of [nodeSockets, bareConnections])
-  describe(`RST_STREAM in one piece with the data before it, ${ends.name}`, () => {
+const both = [nodeSockets, bareConnections].flatMap((ends) =>
+  carriers.map((carrier) => ({ ends, carrier })),
+);
+for (const { ends, carrier } of both)
+  describe(`RST_STREAM in one piece with the data before it, ${ends.name}, ${carrier.name}`, () => {
     for (const one of cases)
       test(`${one.name}: ${one.seen}`, async () => {
-        const tls = await tlsPair();
-        const peer = new RawPeer(tls.server, rawPreface.length);
-        tls.server.write(rawFrame(4, 0, 0));
-        const session = await openHboneClient(
-          tls.client,
-          defaultHboneSettings("client"),
-          systemClock,
-        );
+        const { ours, peer: theirs } = await carrier.ourClient();
+        const peer = new RawPeer(theirs, rawPreface.length);
+        theirs.write(rawFrame(4, 0, 0));
+        const session = await openHboneClient(ours, defaultHboneSettings("client"), systemClock);
         const answer = session.connect({ authority: "a:1", headers: [] }, neverAborts);
         await peer.find((frame) => frame.type === 1);
-        tls.server.write(rawFrame(1, 4, 1, rawBlock([[":status", "200"]])));
+        theirs.write(rawFrame(1, 4, 1, rawBlock([[":status", "200"]])));
         const opened = await answer;
         assert.ok(opened.kind === "open");
         const { near, far } = await ends.pair();
@@ -72,7 +71,7 @@ for (const ends of [nodeSockets, bareConnections])
         );
         const reset = Buffer.alloc(4);
         reset.writeUInt32BE(one.code);
-        tls.server.write(Buffer.concat([...pieces, rawFrame(3, 0, 1, reset)]));
+        theirs.write(Buffer.concat([...pieces, rawFrame(3, 0, 1, reset)]));
         let bytes = 0;
         const seen = await new Promise<string>((resolve) => {
           far.on("data", (chunk: Buffer) => {
@@ -87,7 +86,7 @@ for (const ends of [nodeSockets, bareConnections])
         assert.deepEqual(await flow.done, {});
         session.drain();
         await session.closed;
-        tls.server.destroy();
+        theirs.destroy();
         assert.equal(slabsInUse(), 0);
       });
   });

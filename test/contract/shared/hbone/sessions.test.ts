@@ -21,10 +21,10 @@ import {
   RawPeer,
   rawFrame,
   rawPreface,
-  sessionPair,
   testKeyPair,
   tlsPair,
 } from "../../../support/hbone.ts";
+import { sessionPair } from "../../../support/session-pair.ts";
 
 const done = new MeshError("drained", "test is over");
 

@@ -25,7 +25,8 @@ import { systemClock } from "../../../../src/shared/base/clock.ts";
 import { slabsInUse } from "../../../../src/shared/hbone/session/slab.ts";
 import { Fields } from "../../../../src/waypoint/http/message.ts";
 import { openingOf, openTransport } from "../../../../src/waypoint/http/transport.ts";
-import { dial, neverAborts, portOf, sessionPair, testKeyPair } from "../../../support/hbone.ts";
+import { dial, neverAborts, portOf, testKeyPair } from "../../../support/hbone.ts";
+import { sessionPair } from "../../../support/session-pair.ts";
 import {
   Answer,
   type ClientStage,

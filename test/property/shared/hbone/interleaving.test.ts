@@ -6,7 +6,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { tunnelAsDuplex } from "../../../../src/shared/hbone/duplex.ts";
 import { slabsInUse } from "../../../../src/shared/hbone/session/slab.ts";
-import { neverAborts, sessionPair } from "../../../support/hbone.ts";
+import { neverAborts } from "../../../support/hbone.ts";
+import { sessionPair } from "../../../support/session-pair.ts";
 
 interface Script {
   /** Lengths of what the client writes, in order; the server answers each octet with its complement. */

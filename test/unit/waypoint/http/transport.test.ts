@@ -13,13 +13,8 @@ import {
   type TransportClose,
   type TransportReader,
 } from "../../../../src/waypoint/http/transport.ts";
-import {
-  neverAborts,
-  sessionPair,
-  socketPair,
-  testKeyPair,
-  tlsPair,
-} from "../../../support/hbone.ts";
+import { neverAborts, socketPair, testKeyPair, tlsPair } from "../../../support/hbone.ts";
+import { sessionPair } from "../../../support/session-pair.ts";
 
 interface Ends {
   readonly near: FlowEndpoint;
