@@ -18,6 +18,7 @@ import { hostNetwork } from "../shared/os/pod-network.ts";
 import { verifyPrivileges } from "../shared/os/privileges.ts";
 import { createLogger, LogFilter, type Logger } from "../shared/telemetry/logger.ts";
 import { Metrics } from "../shared/telemetry/metrics.ts";
+import { openssl } from "../shared/tls/openssl.ts";
 import type { XdsClient } from "../shared/xds/delta-client.ts";
 import type { XdsSink } from "../shared/xds/types.ts";
 import type { DumpSources } from "./admin/config-dump.ts";
@@ -288,6 +289,8 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** Runs until told to stop, drains, and resolves; rejects when it cannot start or may not go on. */
 export async function runZtunnel(deps: ZtunnelDeps): Promise<void> {
   const { config, clock } = deps;
+  // Where it cannot be called, no connection could be served: better to end with the reason.
+  openssl();
   const core = createCore(deps, await loadLocalState(config.localXds));
   const { logger, readiness, xds, crew } = core;
   raiseFileLimit();
