@@ -19,6 +19,9 @@ import { signCrl } from "../../../support/crl.ts";
 import { asClient, asServer, type Carrier, carriers, Links, type Session } from "./carriers.ts";
 import { newIntermediate, newRoot, newWorkload, spiffe } from "./pki.ts";
 
+const links = await Links.open();
+after(() => links.close());
+
 const folder = mkdtempSync(join(tmpdir(), "ambit-crl-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -90,9 +93,6 @@ test("files hold PEM blocks, one list in DER, or nothing", () => {
   assert.throws(() => readAll(web.leaf.pem), /no X509 CRL/);
   assert.throws(() => readRevocationList(der.subarray(0, -1)));
 });
-
-const links = await Links.open();
-after(() => links.close());
 
 type Certificate = ReturnType<typeof newWorkload>;
 type Result = PromiseSettledResult<Session>;
