@@ -1,19 +1,30 @@
 /** The TLS parameters of HBONE (wire/ztunnel.md section 4.6), judged by openssl's command line tools. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { systemClock } from "../../../src/shared/base/clock.ts";
 import { describeError } from "../../../src/shared/base/errors.ts";
-import { handshakeClient, handshakeServer } from "../../../src/shared/identity/handshake.ts";
 import { formatSpiffe } from "../../../src/shared/identity/spiffe.ts";
 import { hasHybridGroup } from "../../../src/shared/identity/tls-context.ts";
 import type { WorkloadCertificate } from "../../../src/shared/identity/workload-certificate.ts";
+import { deferred } from "../../support/deferred.ts";
+import {
+  asClient,
+  asServer,
+  type Carrier,
+  carriers,
+  closeLink,
+  dial,
+  Links,
+} from "../../unit/shared/identity/carriers.ts";
 import { newRoot, newWorkload, spiffe } from "../../unit/shared/identity/pki.ts";
+
+const links = await Links.open();
+after(() => links.close());
 
 const folder = mkdtempSync(join(tmpdir(), "ambit-tls-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -52,35 +63,25 @@ interface Seen {
 }
 
 /** Runs s_client against our server; it gets a greeting if the server accepts, and leaves. */
-async function sClient(args: string[], certificate: WorkloadCertificate = catalog): Promise<Seen> {
-  const verdicts: Promise<string>[] = [];
-  const [server, port] = await listen((socket) => {
-    const attempt = handshakeServer({
-      socket,
-      certificate,
-      trustDomain: "cluster.local",
-      clock: systemClock,
-      timeoutMs: 3000,
-    });
-    verdicts.push(
-      attempt.then(
-        ({ tls, peer: who }) => {
-          tls.end("greetings\n");
-          tls.resume();
-          return formatSpiffe(who);
-        },
-        (thrown: unknown) => describeError(thrown),
-      ),
-    );
+async function sClient(
+  carrier: Carrier,
+  args: string[],
+  certificate: WorkloadCertificate = catalog,
+): Promise<Seen> {
+  const verdict = links.accept(carrier).then(async (link) => {
+    try {
+      const session = await asServer(link, { certificate, timeoutMs: 3000 });
+      session.end("greetings\n");
+      return formatSpiffe(session.peer);
+    } catch (thrown) {
+      return describeError(thrown);
+    }
   });
-  const child = spawn(
-    "openssl",
-    ["s_client", "-connect", `127.0.0.1:${port}`, "-CAfile", rootPath, "-noservername", ...args],
-    { stdio: ["pipe", "pipe", "pipe"] },
-  );
-  const text = await output(child);
-  server.close();
-  return { text, verdict: (await verdicts[0]) ?? "no connection" };
+  const to = ["-connect", `127.0.0.1:${links.ports[carrier]}`, "-CAfile", rootPath];
+  const child = spawn("openssl", ["s_client", ...to, "-noservername", ...args], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  return { text: await output(child), verdict: await verdict };
 }
 
 async function output(child: ChildProcess): Promise<string> {
@@ -98,114 +99,204 @@ async function output(child: ChildProcess): Promise<string> {
 
 const accepted = spiffe("shop/openssl");
 
-test("as a server: TLS 1.3, AES-256-GCM, X25519, ALPN h2, client certificate demanded", async () => {
-  const { text, verdict } = await sClient([...own, "-alpn", "h2"]);
-  assert.equal(verdict, accepted);
-  assert.match(text, /New, TLSv1\.3, Cipher is TLS_AES_256_GCM_SHA384/);
-  assert.match(text, /ALPN protocol: h2/);
-  assert.match(text, /Server Temp Key: X25519/);
-  assert.match(text, /Verification: OK/);
-  assert.match(text, /Acceptable client certificate CA names/);
-  assert.match(text, /greetings/);
-});
+/** One test for each carrier. */
+function both(name: string, body: (carrier: Carrier) => Promise<void>): void {
+  for (const carrier of carriers) test(`${carrier} ${name}`, () => body(carrier));
+}
 
-const serverTable: readonly [string, string[], string | RegExp][] = [
+both(
+  "as a server: TLS 1.3, AES-256-GCM, X25519, ALPN h2, client certificate demanded",
+  async (carrier) => {
+    const { text, verdict } = await sClient(carrier, [...own, "-alpn", "h2"]);
+    assert.equal(verdict, accepted);
+    assert.match(text, /New, TLSv1\.3, Cipher is TLS_AES_256_GCM_SHA384/);
+    assert.match(text, /ALPN protocol: h2/);
+    assert.match(text, /Server Temp Key: X25519/);
+    assert.match(text, /Verification: OK/);
+    assert.match(text, /Acceptable client certificate CA names\nO = test\n/);
+    assert.match(text, /greetings/);
+  },
+);
+
+const noSuite = "handshake failure";
+const serverTable: readonly [string, string[], string, alert?: string][] = [
   ["AES-128-GCM is there too", ["-ciphersuites", "TLS_AES_128_GCM_SHA256"], accepted],
-  ["ChaCha20 is not", ["-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"], /^tls error: /],
+  ["ChaCha20 is not", ["-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"], "tls error", noSuite],
   ["P-256 is there", ["-groups", "P-256"], accepted],
   ["P-384 is there", ["-groups", "P-384"], accepted],
-  ["P-521 is not", ["-groups", "P-521"], /^tls error: /],
-  ["X448 is not", ["-groups", "X448"], /^tls error: /],
-  ["TLS 1.2 is not", ["-tls1_2"], /^tls error: .*(unsupported|version)/i],
+  ["P-521 is not", ["-groups", "P-521"], "tls error", "handshake failure"],
+  ["X448 is not", ["-groups", "X448"], "tls error", "handshake failure"],
+  ["TLS 1.2 is not", ["-tls1_2"], "tls error", "alert protocol version"],
   ["a client without ALPN is served", [], accepted],
+  ["a client that offers h2 among others is served", ["-alpn", "http/1.1,h2"], accepted],
+  ["HTTP/1.1 alone is refused", ["-alpn", "http/1.1"], "tls error", "no application protocol"],
 ];
 
-for (const [name, args, expected] of serverTable) {
-  test(`as a server: ${name}`, async () => {
-    const { verdict } = await sClient([...own, ...args]);
-    if (typeof expected === "string") assert.equal(verdict, expected);
-    else assert.match(verdict, expected);
+for (const [name, args, expected, alert] of serverTable) {
+  both(`as a server: ${name}`, async (carrier) => {
+    const { verdict, text } = await sClient(carrier, [...own, ...args]);
+    assert.ok(verdict.startsWith(expected), verdict);
+    if (alert !== undefined) assert.ok(text.includes(alert), text);
+    assert.equal(text.includes("greetings"), alert === undefined);
   });
 }
 
-test("as a server: a client that speaks only HTTP/1.1 is refused", async () => {
-  const { verdict, text } = await sClient([...own, "-alpn", "http/1.1"]);
-  assert.match(verdict, /^tls error: /);
-  assert.match(text, /no application protocol/);
+const hourMs = 3_600_000;
+const lastingFrom = (fromMs: number, toMs: number) => {
+  const validity = { notBeforeMs: Date.now() + fromMs, notAfterMs: Date.now() + toMs };
+  return newWorkload(root, { uris: [accepted], validity });
+};
+const expired = credentialsOf("expired", lastingFrom(-2 * hourMs, -hourMs));
+const early = credentialsOf("early", lastingFrom(hourMs, 2 * hourMs));
+const ofForeign = credentialsOf("foreign", foreign);
+
+/** A leaf of our root for one purpose only, which our own issuer never makes. */
+function credentialsFor(purpose: "clientAuth" | "serverAuth"): string[] {
+  const key = join(folder, `${purpose}.key`);
+  const request = join(folder, `${purpose}.csr`);
+  const certificate = join(folder, `${purpose}.pem`);
+  const rootKey = root.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  const extensions = `subjectAltName=URI:${accepted}\nextendedKeyUsage=${purpose}\n`;
+  const run = (...args: string[]): void =>
+    void execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"] });
+  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  run("req", "-new", ...newKey, "-keyout", key, "-out", request, "-subj", "/CN=x");
+  const issuer = ["-CA", rootPath, "-CAkey", save("root.key", rootKey), "-CAcreateserial"];
+  const names = ["-extfile", save(`${purpose}.cnf`, extensions)];
+  run("x509", "-req", "-in", request, ...issuer, ...names, "-days", "1", "-out", certificate);
+  return ["-cert", certificate, "-key", key];
+}
+
+const forClients = credentialsFor("clientAuth");
+const forServers = credentialsFor("serverAuth");
+
+// Node's server closes without an alert when it has judged a certificate, so only the bare carrier's is held to it.
+const refusedClients: readonly [string, string[], RegExp, alert: string][] = [
+  ["no certificate", [], /did not return a certificate/, "alert certificate required"],
+  ["a foreign root", ofForeign, /unable.to.(get|verify)/i, "alert unknown ca"],
+  ["an expired certificate", expired, /expired/i, "alert certificate expired"],
+  ["a certificate not yet valid", early, /not.yet.valid/i, "alert bad certificate"],
+  ["a server's certificate", forServers, /purpose/i, "alert unsupported certificate"],
+];
+
+for (const [name, credentials, reason, alert] of refusedClients) {
+  both(`as a server: ${name} is refused`, async (carrier) => {
+    const { verdict, text } = await sClient(carrier, [...credentials, "-alpn", "h2"]);
+    assert.match(verdict, /^tls error: /);
+    assert.match(verdict, reason);
+    assert.doesNotMatch(text, /greetings/);
+    if (carrier === "bare") assert.ok(text.includes(alert), text);
+  });
+}
+
+both("as a server: a certificate for clients only is enough", async (carrier) => {
+  const { verdict } = await sClient(carrier, forClients);
+  assert.equal(verdict, accepted);
 });
 
-test("as a server: no certificate, and a certificate of a foreign root, are refused", async () => {
-  const without = await sClient(["-alpn", "h2"]);
-  assert.match(without.verdict, /^tls error: /);
-  assert.doesNotMatch(without.text, /greetings/);
-  const other = await sClient([...credentialsOf("foreign", foreign), "-alpn", "h2"]);
-  assert.match(other.verdict, /^tls error: peer certificate: /);
-  assert.doesNotMatch(other.text, /greetings/);
-});
-
-test("as a server: a session is not resumed", async () => {
-  const session = join(folder, "session");
-  await sClient([...own, "-alpn", "h2", "-sess_out", session]);
-  const { text, verdict } = await sClient([...own, "-alpn", "h2", "-sess_in", session]);
+both("as a server: no ticket is handed out that would resume a session", async (carrier) => {
+  const session = join(folder, `session-${carrier}`);
+  const first = await sClient(carrier, [...own, "-alpn", "h2", "-msg", "-sess_out", session]);
+  assert.equal(first.verdict, accepted);
+  assert.match(first.text, /Handshake \[length [0-9a-f]+\], Finished/);
+  if (carrier === "bare") assert.doesNotMatch(first.text, /NewSessionTicket/);
+  // Node hands out tickets in TLS 1.3 and honors none.
+  assert.equal(existsSync(session), carrier === "node");
+  if (carrier === "bare") return;
+  const { text, verdict } = await sClient(carrier, [...own, "-alpn", "h2", "-sess_in", session]);
   assert.equal(verdict, accepted);
   assert.doesNotMatch(text, /Reused/);
 });
 
-test("as a server: TLS 1.2 with its AEAD suites is there when it is switched on", async () => {
-  const old = newWorkload(root, { uris: [spiffe("shop/catalog")], tls: { tls12: true } });
-  const { text, verdict } = await sClient([...own, "-tls1_2", "-alpn", "h2"], old);
-  assert.equal(verdict, accepted);
-  assert.match(text, /Cipher is ECDHE-ECDSA-AES256-GCM-SHA384/);
-  const weak = await sClient([...own, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256"], old);
-  assert.match(weak.verdict, /^tls error: /);
-  const tls11 = await sClient([...own, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], old);
-  assert.match(tls11.verdict, /^tls error: /);
-});
+both(
+  "as a server: TLS 1.2 with its AEAD suites is there when it is switched on",
+  async (carrier) => {
+    const old = newWorkload(root, { uris: [spiffe("shop/catalog")], tls: { tls12: true } });
+    const { text, verdict } = await sClient(carrier, [...own, "-tls1_2", "-alpn", "h2"], old);
+    assert.equal(verdict, accepted);
+    assert.match(text, /Cipher is ECDHE-ECDSA-AES256-GCM-SHA384/);
+    assert.doesNotMatch(text, /TLS session ticket:/);
+    const newer = await sClient(carrier, own, old);
+    assert.match(newer.text, /New, TLSv1\.3/);
+    const weak = await sClient(
+      carrier,
+      [...own, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256"],
+      old,
+    );
+    assert.match(weak.verdict, /^tls error: /);
+    const tls11 = await sClient(carrier, [...own, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], old);
+    assert.match(tls11.verdict, /^tls error: /);
+  },
+);
 
-async function sServer(args: string[], acceptedIdentities: string[]): Promise<string> {
+/** Runs s_server for one connection of our client. */
+async function sServer(
+  carrier: Carrier,
+  args: string[],
+  acceptedIdentities: string[] = [accepted],
+): Promise<Seen> {
   // s_server cannot say which port it chose, so a free one is picked for it.
   const [probe, port] = await listen((socket) => socket.destroy());
   probe.close();
-  const child = spawn(
-    "openssl",
-    ["s_server", "-accept", `127.0.0.1:${port}`, "-CAfile", rootPath, "-Verify", "2", ...args],
-    { stdio: ["pipe", "pipe", "pipe"] },
+  const where = ["-accept", `127.0.0.1:${port}`, "-naccept", "1", "-CAfile", rootPath];
+  const child = spawn("openssl", ["s_server", ...where, "-Verify", "2", ...args], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const listening = new Promise<void>((resolve) =>
+    child.stdout.on("data", (chunk: Buffer) => {
+      if (chunk.includes("ACCEPT")) resolve();
+    }),
   );
-  for await (const chunk of child.stdout) if (String(chunk).includes("ACCEPT")) break;
-  const socket = net.connect(port, "127.0.0.1");
-  await once(socket, "connect");
+  const text = output(child);
+  await listening;
+  const link = await dial(carrier, port);
   try {
-    const { tls, peer: who } = await handshakeClient({
-      socket,
-      certificate: catalog,
-      acceptedIdentities,
-      clock: systemClock,
-      timeoutMs: 3000,
-    });
-    const { name } = tls.getCipher();
-    const seen = `${formatSpiffe(who)} ${tls.getProtocol()} ${name} ${tls.alpnProtocol}`;
-    tls.destroy();
-    return seen;
+    const shaking = { certificate: catalog, timeoutMs: 3000 };
+    const session = await asClient(link, shaking, acceptedIdentities);
+    const { tls } = session;
+    if (tls !== undefined) assert.equal(tls.getProtocol(), "TLSv1.3");
+    session.end("greetings\n");
+    return { verdict: formatSpiffe(session.peer), text: await text };
   } catch (thrown) {
-    return describeError(thrown);
+    return { verdict: describeError(thrown), text: await text };
   } finally {
-    socket.destroy();
-    child.kill();
-    await once(child, "close");
+    closeLink(link);
   }
 }
 
-test("as a client: openssl's server is accepted by its name, with the same parameters", async () => {
-  assert.equal(
-    await sServer([...own, "-alpn", "h2"], [accepted]),
-    `${accepted} TLSv1.3 TLS_AES_256_GCM_SHA384 h2`,
-  );
-});
+both(
+  "as a client: openssl's server is accepted by its name, with the same parameters",
+  async (carrier) => {
+    const { verdict, text } = await sServer(carrier, [...own, "-alpn", "h2"]);
+    assert.equal(verdict, accepted);
+    assert.match(text, /CIPHER is TLS_AES_256_GCM_SHA384/);
+    assert.match(text, /ALPN protocols selected: h2/);
+    assert.match(text, /Shared ciphers:TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256\n/);
+    assert.match(text, /greetings/);
+  },
+);
 
-test("as a client: a server of another name, another root or an old version is refused", async () => {
-  assert.match(await sServer(own, [spiffe("shop/other")]), /identity verification error/);
-  assert.match(await sServer(credentialsOf("foreign", foreign), [accepted]), /^tls error: /);
-  assert.match(await sServer([...own, "-tls1_2"], [accepted]), /^tls error: /);
+const refusedServers: readonly [string, string[], RegExp, alert: string][] = [
+  ["a foreign root", ofForeign, /unable.to.(get|verify)/i, "alert unknown ca"],
+  ["an expired certificate", expired, /expired/i, "alert certificate expired"],
+  ["a certificate not yet valid", early, /not.yet.valid/i, "alert bad certificate"],
+  ["a client's certificate", forClients, /purpose/i, "alert unsupported certificate"],
+  ["an old version", [...own, "-tls1_2"], /version/i, "unsupported protocol"],
+];
+
+for (const [name, args, reason, alert] of refusedServers) {
+  both(`as a client: ${name} is refused`, async (carrier) => {
+    const { verdict, text } = await sServer(carrier, args);
+    assert.match(verdict, /^tls error: /);
+    assert.match(verdict, reason);
+    if (carrier === "bare") assert.ok(text.includes(alert), text);
+  });
+}
+
+both("as a client: a server of another name is refused", async (carrier) => {
+  const { verdict, text } = await sServer(carrier, own, [spiffe("shop/other")]);
+  assert.match(verdict, /identity verification error/);
+  assert.doesNotMatch(text, /greetings/);
 });
 
 interface ClientHello {
@@ -231,28 +322,22 @@ function parseClientHello(record: Buffer): ClientHello {
   return { suites, extensions };
 }
 
-async function clientHelloOf(certificate: WorkloadCertificate): Promise<ClientHello> {
-  const hello = new Promise<Buffer>((resolve) => {
-    void listen((socket) => {
-      socket.once("data", (data: Buffer) => {
-        resolve(data);
-        socket.destroy();
-      });
-      socket.resume();
-    }).then(async ([server, port]) => {
-      const socket = net.connect(port, "127.0.0.1");
-      await once(socket, "connect");
-      const attempt = handshakeClient({
-        socket,
-        certificate,
-        acceptedIdentities: [accepted],
-        clock: systemClock,
-      });
-      await assert.rejects(attempt, /^MeshError: tls error: /);
-      server.close();
+async function clientHelloOf(
+  carrier: Carrier,
+  certificate: WorkloadCertificate,
+): Promise<ClientHello> {
+  const hello = deferred<Buffer>();
+  const [server, port] = await listen((socket) => {
+    socket.once("data", (data: Buffer) => {
+      hello.resolve(data);
+      socket.destroy();
     });
+    socket.resume();
   });
-  return parseClientHello(await hello);
+  const attempt = asClient(await dial(carrier, port), { certificate }, [accepted]);
+  await assert.rejects(attempt, /^MeshError: tls error: /);
+  server.close();
+  return parseClientHello(await hello.promise);
 }
 
 const extension = { serverName: 0, groups: 10, alpn: 16, tickets: 35, preShared: 41, versions: 43 };
@@ -262,24 +347,43 @@ const groupsIn = (hello: ClientHello): number[] => {
   return Array.from({ length: list.readUInt16BE(0) / 2 }, (_, i) => list.readUInt16BE(2 + 2 * i));
 };
 
-test("as a client: the hello offers TLS 1.3 only, two suites, the groups, h2, and no server name", async () => {
-  const hello = await clientHelloOf(catalog);
-  // OpenSSL 3.0 adds the signalling value for renegotiation, which is no suite.
-  assert.deepEqual(
-    hello.suites.filter((suite) => suite !== 0x00ff),
-    [0x1302, 0x1301],
-  );
-  assert.equal(hello.extensions.get(extension.versions)?.toString("hex"), "020304");
-  const hybrid = hasHybridGroup() ? [0x11ec] : [];
-  assert.deepEqual(groupsIn(hello), [0x001d, 0x0017, 0x0018, ...hybrid]);
-  assert.equal(hello.extensions.get(extension.alpn)?.toString("latin1"), "\0\x03\x02h2");
-  assert.equal(hello.extensions.has(extension.serverName), false);
-  assert.equal(hello.extensions.has(extension.preShared), false);
-});
+both(
+  "as a client: the hello offers TLS 1.3 only, two suites, the groups, h2, and no server name",
+  async (carrier) => {
+    const hello = await clientHelloOf(carrier, catalog);
+    // OpenSSL 3.0 adds the signalling value for renegotiation, which is no suite.
+    assert.deepEqual(
+      hello.suites.filter((suite) => suite !== 0x00ff),
+      [0x1302, 0x1301],
+    );
+    assert.equal(hello.extensions.get(extension.versions)?.toString("hex"), "020304");
+    const hybrid = hasHybridGroup() ? [0x11ec] : [];
+    assert.deepEqual(groupsIn(hello), [0x001d, 0x0017, 0x0018, ...hybrid]);
+    assert.equal(hello.extensions.get(extension.alpn)?.toString("latin1"), "\0\x03\x02h2");
+    assert.equal(hello.extensions.has(extension.serverName), false);
+    assert.equal(hello.extensions.has(extension.preShared), false);
+  },
+);
 
-test("as a client: under the pqc policy only the hybrid group is offered", {
-  skip: !hasHybridGroup(),
-}, async () => {
-  const hello = await clientHelloOf(newWorkload(root, { tls: { compliancePolicy: "pqc" } }));
-  assert.deepEqual(groupsIn(hello), [0x11ec]);
-});
+if (hasHybridGroup())
+  both("as a client: under the pqc policy only the hybrid group is offered", async (carrier) => {
+    const pqc = newWorkload(root, { tls: { compliancePolicy: "pqc" } });
+    assert.deepEqual(groupsIn(await clientHelloOf(carrier, pqc)), [0x11ec]);
+  });
+
+if (hasHybridGroup())
+  both(
+    "as a server: under the pqc policy a client without the hybrid group is refused",
+    async (carrier) => {
+      const pqc = newWorkload(root, { tls: { compliancePolicy: "pqc", tls12: true } });
+      for (const version of ["-tls1_3", "-tls1_2"]) {
+        const { verdict, text } = await sClient(
+          carrier,
+          [...own, version, "-groups", "X25519"],
+          pqc,
+        );
+        assert.match(verdict, /^tls error: /);
+        assert.match(text, /alert (handshake failure|protocol version)/);
+      }
+    },
+  );
