@@ -1,7 +1,6 @@
 /** Handshakes and our HTTP/2 together: a tunnel, a tunnel in a tunnel, and a live tunnel whose peer is revoked. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import net from "node:net";
 import type { Duplex } from "node:stream";
 import { after, test } from "node:test";
 import { systemClock } from "../../../src/shared/base/clock.ts";
@@ -14,9 +13,12 @@ import {
   type HboneClientSession,
   type IncomingTunnel,
 } from "../../../src/shared/hbone/tunnel.ts";
+import { secureClient, secureServer } from "../../../src/shared/identity/connection-handshake.ts";
 import { handshakeClient, handshakeServer } from "../../../src/shared/identity/handshake.ts";
 import type { PeerRevocation } from "../../../src/shared/identity/revocation.ts";
 import type { WorkloadCertificate } from "../../../src/shared/identity/workload-certificate.ts";
+import { TcpConnection } from "../../../src/shared/os/tcp-connection.ts";
+import { type Carrier, carriers, type Link, Links } from "../../unit/shared/identity/carriers.ts";
 import { newRoot, newWorkload, spiffe } from "../../unit/shared/identity/pki.ts";
 
 const root = newRoot();
@@ -26,44 +28,32 @@ const catalog = newWorkload(root, { uris: [spiffe("shop/catalog")] });
 const signal = new AbortController().signal;
 const clock = systemClock;
 
-const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
-listener.listen(0, "127.0.0.1");
-await once(listener, "listening");
-after(() => listener.close());
-
-async function dial(): Promise<[net.Socket, net.Socket]> {
-  const { port } = listener.address() as net.AddressInfo;
-  const accepted = once(listener, "connection");
-  const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-  await once(socket, "connect");
-  return [socket, (await accepted)[0] as net.Socket];
-}
+const links = await Links.open();
+after(() => links.close());
 
 async function serve(
-  socket: net.Socket | Duplex,
+  link: Link,
   certificate: WorkloadCertificate,
   onTunnel: (tunnel: IncomingTunnel) => void,
 ): Promise<void> {
-  const { tls } = await handshakeServer({
-    socket,
-    certificate,
-    trustDomain: "cluster.local",
-    clock,
-  });
+  const shaking = { certificate, trustDomain: "cluster.local", clock };
+  const tls =
+    link instanceof TcpConnection
+      ? (await secureServer({ ...shaking, connection: link })).channel
+      : (await handshakeServer({ ...shaking, socket: link })).tls;
   serveHbone(tls, defaultHboneSettings("server"), clock, onTunnel);
 }
 
 async function open(
-  socket: net.Socket | Duplex,
+  link: Link,
   certificate: WorkloadCertificate,
   accepted: string,
 ): Promise<HboneClientSession> {
-  const { tls } = await handshakeClient({
-    socket,
-    certificate,
-    acceptedIdentities: [accepted],
-    clock,
-  });
+  const shaking = { certificate, acceptedIdentities: [accepted], clock };
+  const tls =
+    link instanceof TcpConnection
+      ? (await secureClient({ ...shaking, connection: link })).channel
+      : (await handshakeClient({ ...shaking, socket: link })).tls;
   return openHboneClient(tls, defaultHboneSettings("client"), clock, signal);
 }
 
@@ -88,8 +78,13 @@ async function echoed(duplex: Duplex, bytes: number): Promise<Buffer> {
 
 const size = 3_000_000;
 
-test("a tunnel carries bytes both ways and its ends", async () => {
-  const [clientSocket, serverSocket] = await dial();
+/** One test for each carrier of the outer connection; an inner one is always carried by Node. */
+function both(name: string, body: (carrier: Carrier) => Promise<void>): void {
+  for (const carrier of carriers) test(`${carrier}: ${name}`, () => body(carrier));
+}
+
+both("a tunnel carries bytes both ways and its ends", async (carrier) => {
+  const [clientSocket, serverSocket] = await links.pair(carrier, carrier);
   const [session] = await Promise.all([
     open(clientSocket, web, spiffe("shop/catalog")),
     serve(serverSocket, catalog, echo),
@@ -100,8 +95,8 @@ test("a tunnel carries bytes both ways and its ends", async () => {
   await session.closed;
 });
 
-test("a tunnel in a tunnel has its own identity and carries bytes alike", async () => {
-  const [clientSocket, serverSocket] = await dial();
+both("a tunnel in a tunnel has its own identity and carries bytes alike", async (carrier) => {
+  const [clientSocket, serverSocket] = await links.pair(carrier, carrier);
   const inner = (tunnel: IncomingTunnel): void =>
     void serve(tunnelAsDuplex(tunnel.accept([])), catalog, echo);
   const [outer] = await Promise.all([
@@ -117,30 +112,33 @@ test("a tunnel in a tunnel has its own identity and carries bytes alike", async 
   await outer.closed;
 });
 
-test("an inner peer of another name is refused, and the outer session lives on", async () => {
-  const [clientSocket, serverSocket] = await dial();
-  const refusals: unknown[] = [];
-  const inner = (tunnel: IncomingTunnel): void => {
-    serve(tunnelAsDuplex(tunnel.accept([])), gateway, echo).catch((thrown: unknown) =>
-      refusals.push(thrown),
-    );
-  };
-  const [outer] = await Promise.all([
-    open(clientSocket, web, spiffe("istio-system/gateway")),
-    serve(serverSocket, gateway, inner),
-  ]);
-  const stream = await connect(outer, "a.b:80");
-  await assert.rejects(open(stream, web, spiffe("shop/catalog")), /identity verification error/);
-  assert.equal(outer.usable, true);
-  assert.equal(outer.openStreams, 0);
-  const second = await open(await connect(outer, "a.b:80"), web, spiffe("istio-system/gateway"));
-  assert.equal(second.usable, true);
-  second.destroy(new MeshError("drained", "test is over"));
-  outer.destroy(new MeshError("drained", "test is over"));
-  await outer.closed;
-});
+both(
+  "an inner peer of another name is refused, and the outer session lives on",
+  async (carrier) => {
+    const [clientSocket, serverSocket] = await links.pair(carrier, carrier);
+    const refusals: unknown[] = [];
+    const inner = (tunnel: IncomingTunnel): void => {
+      serve(tunnelAsDuplex(tunnel.accept([])), gateway, echo).catch((thrown: unknown) =>
+        refusals.push(thrown),
+      );
+    };
+    const [outer] = await Promise.all([
+      open(clientSocket, web, spiffe("istio-system/gateway")),
+      serve(serverSocket, gateway, inner),
+    ]);
+    const stream = await connect(outer, "a.b:80");
+    await assert.rejects(open(stream, web, spiffe("shop/catalog")), /identity verification error/);
+    assert.equal(outer.usable, true);
+    assert.equal(outer.openStreams, 0);
+    const second = await open(await connect(outer, "a.b:80"), web, spiffe("istio-system/gateway"));
+    assert.equal(second.usable, true);
+    second.destroy(new MeshError("drained", "test is over"));
+    outer.destroy(new MeshError("drained", "test is over"));
+    await outer.closed;
+  },
+);
 
-test("a peer that is revoked later ends its tunnels with that reason", async () => {
+both("a peer that is revoked later ends its tunnels with that reason", async (carrier) => {
   let cut: (() => void) | undefined;
   const revocation: PeerRevocation = {
     revoked: () => undefined,
@@ -149,7 +147,7 @@ test("a peer that is revoked later ends its tunnels with that reason", async () 
     },
   };
   const guarded = newWorkload(root, { uris: [spiffe("shop/web")], revocation });
-  const [clientSocket, serverSocket] = await dial();
+  const [clientSocket, serverSocket] = await links.pair(carrier, carrier);
   const [session] = await Promise.all([
     open(clientSocket, guarded, spiffe("shop/catalog")),
     serve(serverSocket, catalog, echo),
