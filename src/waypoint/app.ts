@@ -157,9 +157,8 @@ function createCore(deps: WaypointDeps): Core {
     },
   });
   const listeners = new Listeners({
-    network,
     log: logger.scope("inbound"),
-    onSocket: (socket) => sessions.handle(socket),
+    listen: (options) => network.acceptTcp(options, (connection) => sessions.handle(connection)),
   });
   const { identity } = config;
   const log = logger.scope("inbound");

@@ -1,15 +1,14 @@
-/** The sockets that `connect_terminate` asks for: opened when it comes, moved when it changes, closed when it goes. */
-import type { Socket } from "node:net";
+/** The listeners that `connect_terminate` asks for: opened when it comes, moved when it changes, closed when it goes. */
 import { describeError, type MeshError } from "../../shared/base/errors.ts";
 import { parseIp } from "../../shared/net/ip.ts";
-import type { PodNetwork, TcpListener } from "../../shared/os/network.ts";
+import type { ListenTcpOptions, TcpListener } from "../../shared/os/network.ts";
 import type { Logger } from "../../shared/telemetry/logger.ts";
 import type { TerminatePlan } from "./plan.ts";
 
 export interface ListenersDeps {
-  readonly network: Pick<PodNetwork, "listenTcp">;
   readonly log: Logger;
-  readonly onSocket: (socket: Socket) => void;
+  /** Opens one, and sees to what it accepts. */
+  readonly listen: (options: ListenTcpOptions) => Promise<TcpListener>;
 }
 
 export class Listeners {
@@ -63,7 +62,7 @@ export class Listeners {
   }
 
   async #listen(key: string, { host, port }: TerminatePlan["addresses"][number]): Promise<void> {
-    const { network, log, onSocket } = this.#deps;
+    const { log, listen } = this.#deps;
     const ip = parseIp(host);
     if (ip === undefined) throw new RangeError(`cannot listen on ${JSON.stringify(host)}`);
     const options = {
@@ -76,7 +75,7 @@ export class Listeners {
       onAcceptError: (error: MeshError) =>
         log.warn("cannot accept a connection", { error: describeError(error) }),
     } as const;
-    const listener = await network.listenTcp(options, onSocket);
+    const listener = await listen(options);
     this.#open.set(key, listener);
     log.info("listening", { host, port: listener.port });
   }

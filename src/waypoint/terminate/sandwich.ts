@@ -34,7 +34,10 @@ export class Sandwich {
   constructor(deps: SandwichDeps) {
     this.#deps = deps;
     const { network, log } = deps;
-    this.#listeners = new Listeners({ network, log, onSocket: (socket) => this.handle(socket) });
+    this.#listeners = new Listeners({
+      log,
+      listen: (options) => network.listenTcp(options, (socket) => this.handle(socket)),
+    });
   }
 
   /** On loopback alone: what comes there is believed. */

@@ -1,5 +1,4 @@
 /** HBONE connections of clients: mutual TLS, then any number of CONNECT streams (wire/waypoint.md sections 3.2 and 8.1). */
-import type { Socket } from "node:net";
 import type { Clock } from "../../shared/base/clock.ts";
 import { asMeshError, describeError, type MeshError } from "../../shared/base/errors.ts";
 import { serveHbone } from "../../shared/hbone/server.ts";
@@ -9,10 +8,11 @@ import {
   type HboneSettings,
   type IncomingTunnel,
 } from "../../shared/hbone/tunnel.ts";
-import { handshakeServer } from "../../shared/identity/handshake.ts";
+import { secureServer } from "../../shared/identity/connection-handshake.ts";
 import type { SecretSource } from "../../shared/identity/secret-source.ts";
 import type { SpiffeIdentity } from "../../shared/identity/spiffe.ts";
 import type { PodNetwork } from "../../shared/os/network.ts";
+import type { TcpConnection } from "../../shared/os/tcp-connection.ts";
 import type { Logger } from "../../shared/telemetry/logger.ts";
 import { openingOf } from "../http/transport.ts";
 import type { Connections } from "./connections.ts";
@@ -35,8 +35,6 @@ export interface SessionsDeps {
   readonly refused: (facts: SessionFacts, tunnel: IncomingTunnel, status: number) => void;
 }
 
-const ignoreError = (): void => undefined;
-
 export class Sessions {
   readonly #deps: SessionsDeps;
   readonly #sessions = new Set<HboneServerSession>();
@@ -53,9 +51,9 @@ export class Sessions {
     return this.#sessions.size;
   }
 
-  /** Serves one accepted socket to its end. Never rejects. */
-  handle(socket: Socket): void {
-    const served = this.#serve(socket).finally(() => this.#served.delete(served));
+  /** Serves one accepted connection to its end. Never rejects. */
+  handle(connection: TcpConnection): void {
+    const served = this.#serve(connection).finally(() => this.#served.delete(served));
     this.#served.add(served);
   }
 
@@ -76,13 +74,12 @@ export class Sessions {
     for (const session of [...this.#sessions]) session.destroy(error);
   }
 
-  async #serve(socket: Socket): Promise<void> {
+  async #serve(connection: TcpConnection): Promise<void> {
     const { network, log } = this.#deps;
-    const source = network.peerAddress(socket);
-    socket.on("error", ignoreError);
+    const source = network.peerAddress(connection);
     try {
       if (source === undefined) return;
-      const session = await this.#establish(socket, source);
+      const session = await this.#establish(connection, source);
       await session.closed;
       this.#sessions.delete(session);
     } catch (thrown) {
@@ -92,18 +89,21 @@ export class Sessions {
         error: describeError(asMeshError(thrown, "io-failed", "io error")),
       });
     } finally {
-      socket.destroy();
+      connection.close();
     }
   }
 
-  async #establish(socket: Socket, source: SessionFacts["source"]): Promise<HboneServerSession> {
+  async #establish(
+    connection: TcpConnection,
+    source: SessionFacts["source"],
+  ): Promise<HboneServerSession> {
     const { identity, secrets, clock } = this.#deps;
     const { signal } = this.#stop;
     signal.throwIfAborted();
     const certificate = await secrets.fetch(identity, "real-time", signal);
     const plan = this.#deps.plan();
-    const { tls, peer } = await handshakeServer({
-      socket,
+    const { channel, peer } = await secureServer({
+      connection,
       certificate,
       trustDomain: identity.trustDomain,
       alsoTrusted: plan?.trustDomains,
@@ -111,11 +111,11 @@ export class Sessions {
       signal,
     });
     if (signal.aborted) {
-      tls.destroy();
+      channel.destroy();
       throw signal.reason;
     }
     const facts: SessionFacts = { peer, local: certificate.identity, source };
-    const session = serveHbone(tls, this.#settings(plan), clock, (tunnel) => {
+    const session = serveHbone(channel, this.#settings(plan), clock, (tunnel) => {
       void this.#tunnel(facts, tunnel);
     });
     this.#sessions.add(session);
