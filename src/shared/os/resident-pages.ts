@@ -3,9 +3,10 @@
  * text and constants of its binary; most of it is touched once, while the runtime boots. The kernel could take those pages at
  * any time, but does so only under pressure, so a node proxy looks twice as large as what it works with.
  *
- * Safe because nothing but unmodified file pages is dropped: a mapping with a single anonymous or dirty page is left alone
- * (relocated data looks read-only too), and a page that is touched again is mapped again from the page cache (madvise(2),
- * MADV_DONTNEED on a file mapping).
+ * Safe because nothing but pages of files is dropped: a mapping with a single anonymous page is left alone (relocated data
+ * looks read-only too; what a process changes in a private mapping is anonymous), and a page that is touched again is mapped
+ * again from the page cache (madvise(2), MADV_DONTNEED on a file mapping). Pages that count as dirty are those of a file that
+ * was written a moment ago, by an installation: the page cache has them, whoever maps them.
  */
 import { readFileSync } from "node:fs";
 import { libc } from "./libc.ts";
@@ -13,7 +14,7 @@ import { libc } from "./libc.ts";
 const MADV_DONTNEED = 4;
 const MIN_KIB = 1024;
 
-/** A mapping of a file of which no page was modified. */
+/** A mapping of a file of which this process has modified no page. */
 export interface CleanMapping {
   readonly start: bigint;
   readonly end: bigint;
@@ -29,7 +30,7 @@ export function cleanMappings(smaps: string): readonly CleanMapping[] {
     if (header === null || header[4] === "0") continue;
     const kib = (field: string): number =>
       Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(block)?.[1] ?? Number.NaN);
-    if (kib("Anonymous") !== 0 || kib("Private_Dirty") !== 0 || kib("Shared_Dirty") !== 0) continue;
+    if (kib("Anonymous") !== 0) continue;
     if (kib("Rss") < MIN_KIB) continue;
     found.push({ start: BigInt(`0x${header[1]}`), end: BigInt(`0x${header[2]}`) });
   }

@@ -7,8 +7,6 @@ function mapping(header: string, sizes: Readonly<Record<string, number>>): strin
   const rows = Object.entries({
     Rss: 4096,
     Anonymous: 0,
-    Private_Dirty: 0,
-    Shared_Dirty: 0,
     ...sizes,
   });
   return `${header}\n${rows.map(([name, kib]) => `${name}:${String(kib).padStart(16)} kB`).join("\n")}\n`;
@@ -21,7 +19,7 @@ const rows: readonly (readonly [title: string, smaps: string, count: number])[] 
   ["text of a file", mapping(text, {}), 1],
   ["constants of a file", mapping(text.replace("r-xp", "r--p"), {}), 1],
   ["relocated data, which holds pages of our own", mapping(text, { Anonymous: 4 }), 0],
-  ["a dirty page", mapping(text, { Private_Dirty: 4 }), 0],
+  ["a file that was written a moment ago", mapping(text, { Private_Dirty: 4096 }), 1],
   ["a writable mapping", mapping(text.replace("r-xp", "rw-p"), {}), 0],
   ["a shared mapping", mapping(text.replace("r-xp", "r-xs"), {}), 0],
   ["code without a file", mapping(text.replace("1234", "0"), {}), 0],
