@@ -1,5 +1,7 @@
 /** Records of the mesh with everything filled in that a test does not care about. */
+
 import type { Policy, PolicyMatch, PolicyRule } from "../../src/shared/model/policy.ts";
+import { matchOf } from "../../src/shared/model/policy-match.ts";
 import type {
   GatewayAddress,
   PortMap,
@@ -110,21 +112,7 @@ export function makeGateway(text: string, port = 15008): GatewayAddress {
 }
 
 export function makeMatch(fields: Partial<PolicyMatch> = {}): PolicyMatch {
-  return {
-    namespaces: [],
-    notNamespaces: [],
-    principals: [],
-    notPrincipals: [],
-    serviceAccounts: [],
-    notServiceAccounts: [],
-    sourceIps: [],
-    notSourceIps: [],
-    destinationIps: [],
-    notDestinationIps: [],
-    destinationPorts: [],
-    notDestinationPorts: [],
-    ...fields,
-  };
+  return matchOf(fields);
 }
 
 /** One clause a match. */

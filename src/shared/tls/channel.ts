@@ -33,7 +33,7 @@ export interface SecureChannel {
 /** A peer whose certificate may be revoked while it is connected. */
 export interface RevocablePeer {
   /** DER, leaf first, each certificate followed by its issuer, as they were verified. */
-  readonly peerChain: () => readonly Buffer[];
-  readonly onClosed: (listener: () => void) => void;
-  readonly destroy: (error: Error) => void;
+  peerChain(): readonly Buffer[];
+  onClosed(listener: () => void): void;
+  destroy(error: Error): void;
 }

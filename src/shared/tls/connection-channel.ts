@@ -5,12 +5,11 @@ import { type ReadyListener, threadEpoll } from "../os/epoll.ts";
 import type { TcpConnection } from "../os/tcp-connection.ts";
 import type { BufferReader } from "../os/user-buffer.ts";
 import type { ChannelEvents, RevocablePeer, SecureChannel } from "./channel.ts";
+import { fullRecordBytes } from "./records.ts";
 import { type TlsSession, tlsEnd, tlsFailed, tlsWantsRead, tlsWantsWrite } from "./session.ts";
 
 /** Read in one turn; other connections have theirs. */
 const turnBytes = 256 * 1024;
-/** Plaintext of a full record: behind one there is usually another. */
-const fullRecordBytes = 16 * 1024;
 const sendable = EPOLLOUT | EPOLLERR | EPOLLHUP;
 
 /** "ending": our end is on its way, the peer's may still come. */
@@ -41,12 +40,13 @@ export class ConnectionChannel implements SecureChannel, RevocablePeer, ReadyLis
     return this.#state === "closed";
   }
 
-  readonly peerChain = (): readonly Buffer[] =>
-    this.#state === "closed" ? [] : this.#session.peerChain();
+  peerChain(): readonly Buffer[] {
+    return this.#state === "closed" ? [] : this.#session.peerChain();
+  }
 
-  readonly onClosed = (listener: () => void): void => {
+  onClosed(listener: () => void): void {
     this.#onClosed.push(listener);
-  };
+  }
 
   listen(events: ChannelEvents): void {
     this.#events = events;
@@ -68,14 +68,14 @@ export class ConnectionChannel implements SecureChannel, RevocablePeer, ReadyLis
     for (let at = 0; at < bytes.length; ) {
       const count = this.#session.write(at === 0 ? bytes : bytes.subarray(at));
       if (count > 0) at += count;
-      else return this.#isPutOff(count, bytes, at);
+      else return this.#putOff(count, bytes, at);
     }
     const flushed = this.#session.flush();
-    return flushed === 1 || this.#isPutOff(flushed, bytes, bytes.length);
+    return flushed === 1 || this.#putOff(flushed, bytes, bytes.length);
   }
 
   /** Always false. */
-  #isPutOff(outcome: number, bytes: Buffer, at: number): false {
+  #putOff(outcome: number, bytes: Buffer, at: number): false {
     if (outcome === tlsWantsWrite || outcome === tlsWantsRead) {
       this.#unsent = at === bytes.length ? empty : Buffer.from(bytes.subarray(at));
       this.#connection.watchLevel(this, true);
@@ -91,7 +91,7 @@ export class ConnectionChannel implements SecureChannel, RevocablePeer, ReadyLis
     if (this.write(last)) this.#sendEnd();
   }
 
-  readonly destroy = (error?: Error): void => {
+  destroy(error?: Error): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#unsent = undefined;
@@ -99,7 +99,7 @@ export class ConnectionChannel implements SecureChannel, RevocablePeer, ReadyLis
     this.#session.free();
     this.#connection.close();
     nextTick(tellClosed, this);
-  };
+  }
 
   // ReadyListener
 

@@ -5,6 +5,7 @@
 import koffi from "koffi";
 import { MeshError } from "../base/errors.ts";
 import { type Address, openssl, takeError } from "./openssl.ts";
+import { fullRecordWireBytes } from "./records.ts";
 
 export interface TlsContextOptions {
   readonly role: "client" | "server";
@@ -21,7 +22,7 @@ export interface TlsContextOptions {
 }
 
 /** Seven full records read from the kernel at once; below the size from which malloc would map memory for each read. */
-const readAheadBytes = 7 * (5 + 16 * 1024 + 17) + 128;
+const readAheadBytes = 7 * fullRecordWireBytes + 128;
 
 // ssl.h, x509_vfy.h, tls1.h
 const control = {

@@ -4,6 +4,7 @@ import { errnoText } from "../os/errno.ts";
 import { lastErrno } from "../os/libc.ts";
 import type { TlsContext } from "./context.ts";
 import { type Address, type OpenSsl, openssl, takeError } from "./openssl.ts";
+import { fullRecordWireBytes } from "./records.ts";
 
 /** In place of a count: what comes next. */
 export const tlsEnd = 0;
@@ -21,8 +22,6 @@ const setBufferSize = 117;
 const forWrites = 1;
 const flushNow = 11;
 const leaveOpen = 0;
-/** On the wire: header, plaintext, type, tag (RFC 8446 section 5.2). */
-const fullRecordBytes = 5 + 16 * 1024 + 1 + 16;
 const joinedRecords = 33;
 
 export class TlsSession {
@@ -78,7 +77,7 @@ export class TlsSession {
     if (this.#joined !== 0) return;
     const ssl = this.#ssl;
     const joined = ssl.BIO_new(ssl.BIO_f_buffer());
-    ssl.BIO_int_ctrl(joined, setBufferSize, joinedRecords * fullRecordBytes, forWrites);
+    ssl.BIO_int_ctrl(joined, setBufferSize, joinedRecords * fullRecordWireBytes, forWrites);
     ssl.BIO_push(joined, ssl.BIO_new_socket(this.#fd, leaveOpen));
     ssl.SSL_set0_wbio(this.#address, joined);
     this.#joined = joined;

@@ -3,6 +3,7 @@
  * still needs a piece retains the block. An idle session holds 2 KiB; a busy one grows to what it reads in one turn.
  */
 import type { BufferReader } from "../../os/user-buffer.ts";
+import { fullRecordBytes } from "../../tls/records.ts";
 import { Slab, type SlabSize, slabSizes } from "./slab.ts";
 
 export interface InboxOwner {
@@ -13,9 +14,6 @@ export interface InboxOwner {
   /** Asks for `flushDeliveries` at the end of the turn. */
   flushLater(): void;
 }
-
-/** Plaintext of a full TLS record. */
-export const fullRecordBytes = 16 * 1024;
 
 const [idleSize, firstSize, busySize] = slabSizes;
 

@@ -5,6 +5,7 @@
  */
 import { atTurnEnd, type TurnWork } from "../../base/turn.ts";
 import type { SecureChannel } from "../../tls/channel.ts";
+import { fullRecordBytes } from "../../tls/records.ts";
 import { Slab, type SlabSize, slabSizes } from "./slab.ts";
 
 const [, firstSize, secondSize, lastSize] = slabSizes;
@@ -13,7 +14,7 @@ const [, firstSize, secondSize, lastSize] = slabSizes;
 export const maxBacklogBytes = lastSize;
 
 /** The plaintext of a record: more than that is not worth copying, to join it with something. */
-const joinedBytes = 16 * 1024;
+const joinedBytes = fullRecordBytes;
 
 export interface OutboxOwner {
   /** A write has finished, and what waited behind it is on its way. */
